@@ -1,0 +1,3 @@
+"""diffview: an instrument for looking inside diffusion models."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,34 @@
+"""What the engine asks of a model: the schedule it was trained on, and x0_hat."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from diffview.engine.levels import NoiseLevel
+from diffview.engine.schedules import Schedule
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+class Denoiser(Protocol):
+    """A model as the engine sees it; B samples of shape D."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """The noise schedule the network was trained on."""
+
+    @property
+    def data_shape(self) -> tuple[int, ...]:
+        """D, the shape of one sample."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network and its inputs lie."""
+
+    def __call__(self, x_t: Tensor, level: NoiseLevel, condition: Tensor | None) -> Tensor:
+        """x0_hat (B, *D) of x_t (B, *D) under condition (B, ...)."""
+
+    def null_condition(self, batch: int) -> Tensor | None:
+        """The condition that means "none" for `batch` samples; None where there are none."""

@@ -1,0 +1,78 @@
+"""The one-step estimate x0_hat and the step a sampler yields.
+
+Guidance of every kind is affine in its scale at a given x_t: x0_hat(w) = base + w * direction.
+Keeping both terms lets a slider change w at a recorded step without a network call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from diffview.engine.conversions import eps_from_x0
+from diffview.engine.levels import CLEAN, NoiseLevel
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a denoiser says of x_0 at (x_t, level); every tensor (B, *D).
+
+    x0_hat is what the sampler uses. x0_raw is x0_hat before clipping, kept only where the
+    sampler shall derive eps from it. base and direction are there where guidance ran.
+    """
+
+    x0_hat: Tensor
+    base: Tensor | None = None
+    direction: Tensor | None = None
+    x0_raw: Tensor | None = None
+
+    def at(self, guidance_scale: float) -> Tensor:
+        """x0_hat, before any clipping, at another guidance scale; no network call."""
+        if self.base is None or self.direction is None:
+            return self.x0_hat
+        return self.base + guidance_scale * self.direction
+
+    def eps_hat(self, x_t: Tensor, level: NoiseLevel) -> Tensor:
+        """The noise that goes with this estimate (from x0_raw where clipping kept it)."""
+        x0 = self.x0_hat if self.x0_raw is None else self.x0_raw
+        return eps_from_x0(x_t, x0, level)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The update x' = w0 * x0_hat + w1 * x_t + noise_std * z, as the numbers of one step.
+
+    Where eps comes from an estimate before clipping, its part is w_raw * x0_raw.
+    """
+
+    w0: float
+    w1: float
+    noise_std: float
+    w_raw: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a sampler yields: the state before the move, and the move it is about to make."""
+
+    i: int
+    level: NoiseLevel
+    x_t: Tensor
+    estimate: Estimate
+    move: Move | None = None
+
+
+def last_step(i: int, x_0: Tensor) -> Step:
+    """The end of a run: no noise is left, so x_t is its own estimate under any guidance."""
+    return Step(i, CLEAN, x_0, Estimate(x0_hat=x_0))
+
+
+Denoise = Callable[["Tensor", NoiseLevel], Estimate]
+"""A denoiser with condition and guidance already bound."""
+
+Noise = Callable[[int], "Tensor"]
+"""Step index -> z (B, *D), standard normal."""

@@ -1,0 +1,155 @@
+"""The run: a generator that samples as a RunSpec says and yields what happened, step by step.
+
+The consumer holds the reins: it pauses by not calling next(), cancels by close().
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diffview.engine import guidance, noise, samplers, spacings
+from diffview.engine.denoiser import Denoiser
+from diffview.engine.estimate import Denoise, Step
+from diffview.engine.levels import NoiseLevel
+from diffview.engine.spec import RunSpec, checked
+from diffview.engine.trajectory import Float32, StepRecord
+from diffview.errors import DiffviewError, InputError, NonFiniteError
+
+CLIP_RANGE = (-1.0, 1.0)
+
+
+@torch.no_grad()
+def run(
+    denoiser: Denoiser,
+    spec: RunSpec,
+    condition: Tensor | None = None,
+    init_noise: Tensor | None = None,
+) -> Iterator[StepRecord]:
+    """Sample as `spec` says; yields N + 1 records, the last one the clean end.
+
+    condition (B, ...) is spec.condition as the denoiser takes it; init_noise (B, *D) replaces the
+    seeded x_T. Raises InputError before the first step for what cannot be run, DiffviewError
+    naming the step when the network raises, NonFiniteError when it yields NaN or infinity.
+    """
+    spec = checked(spec)
+    levels = spacings.levels(denoiser.schedule, spec.n_steps, spec.spacing)
+    counted = _Counted(denoiser, spec.batch)
+    denoise = _bind(counted, spec, condition)
+    x = _initial(denoiser, spec, init_noise)
+
+    def fresh_noise(i: int) -> Tensor:
+        return noise.step_noise(spec.seeds, denoiser.data_shape, i).to(x.device, x.dtype)
+
+    generate = samplers.find(spec.sampler).generate
+    steps = generate(denoise, x, levels, fresh_noise, **spec.sampler_options())
+    try:
+        yield from _records(steps, levels, counted, guided=spec.guidance.kind != "none")
+    finally:
+        steps.close()
+
+
+def _records(
+    steps: Iterator[Step], levels: tuple[NoiseLevel, ...], counted: _Counted, *, guided: bool
+) -> Iterator[StepRecord]:
+    for i, level in enumerate(levels):
+        start = time.perf_counter()
+        try:
+            step = next(steps)
+        except DiffviewError:
+            raise
+        except Exception as error:
+            raise DiffviewError(
+                f"the model failed at step {i} (t = {level.t:g}): {type(error).__name__}: {error}"
+            ) from error
+        record = _record(step, counted.nfe, start, guided=guided)
+        _check_finite(record)
+        yield record
+
+
+def _record(step: Step, nfe: int, start: float, *, guided: bool) -> StepRecord:
+    x_t, x0_hat = _host(step.x_t), _host(step.estimate.x0_hat)
+    base, direction = step.estimate.base, step.estimate.direction
+    if guided and base is None:  # the clean end: any scale gives the picture itself
+        host_base, host_direction = x0_hat, np.zeros_like(x0_hat)
+    else:
+        host_base = None if base is None else _host(base)
+        host_direction = None if direction is None else _host(direction)
+    return StepRecord(
+        i=step.i,
+        level=step.level,
+        x_t=x_t,
+        x0_hat=x0_hat,
+        base=host_base,
+        direction=host_direction,
+        move=step.move,
+        nfe=nfe,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _host(tensor: Tensor) -> Float32:
+    array: Float32 = tensor.detach().to("cpu", torch.float32).numpy()
+    return array
+
+
+def _check_finite(record: StepRecord) -> None:
+    # One sum is NaN or infinite exactly when some value is (float32 pictures cannot overflow it).
+    for name, array in record.arrays().items():
+        if not np.isfinite(np.sum(array, dtype=np.float64)):
+            raise NonFiniteError(
+                f"{name} became NaN or infinite at step {record.i} (t = {record.level.t:g}); "
+                f"the {record.i} steps before it are kept. Try a smaller guidance γ or a model "
+                "in float32"
+            )
+
+
+def _bind(denoiser: Denoiser, spec: RunSpec, condition: Tensor | None) -> Denoise:
+    """Condition, guidance and clipping around the denoiser."""
+    denoise = guidance.unguided(denoiser, condition)
+    if spec.guidance.kind == "cfg":
+        if condition is None:
+            raise InputError(
+                "guidance needs a condition: choose a class (or a prompt), or turn guidance off"
+            )
+        denoise = guidance.classifier_free(denoiser, condition, spec.guidance.scale)
+    if spec.option("clip") == "clamp":
+        rederive = bool(spec.option("rederive_eps"))
+        denoise = guidance.clamped(denoise, *CLIP_RANGE, rederive_eps=rederive)
+    return denoise
+
+
+def _initial(denoiser: Denoiser, spec: RunSpec, init_noise: Tensor | None) -> Tensor:
+    if init_noise is None:
+        return noise.initial_noise(spec.seeds, denoiser.data_shape).to(denoiser.device)
+    expected = (spec.batch, *denoiser.data_shape)
+    if tuple(init_noise.shape) != expected:
+        raise InputError(
+            f"the given noise has shape {tuple(init_noise.shape)}, this run needs {expected} "
+            "(samples, then the model's own shape)"
+        )
+    if not bool(init_noise.isfinite().all()):
+        raise InputError("the given noise has values that are NaN or infinite")
+    return init_noise.to(denoiser.device)
+
+
+class _Counted:
+    """A denoiser that counts evaluations per sample: a batch of 2B for B samples counts two."""
+
+    def __init__(self, denoiser: Denoiser, batch: int) -> None:
+        self._denoiser, self._batch = denoiser, batch
+        self.schedule, self.data_shape = denoiser.schedule, denoiser.data_shape
+        self.device = denoiser.device
+        self.nfe = 0
+
+    def null_condition(self, batch: int) -> Tensor | None:
+        return self._denoiser.null_condition(batch)
+
+    def __call__(self, x_t: Tensor, level: NoiseLevel, condition: Tensor | None) -> Tensor:
+        self.nfe += len(x_t) // self._batch
+        return self._denoiser(x_t, level, condition)
+

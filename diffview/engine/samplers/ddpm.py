@@ -1,0 +1,72 @@
+"""DDPM: the ancestral sampler of the diffusion paper, on any sub-grid of the schedule.
+
+    x' = w0 x0_hat + w1 x_t + sqrt(variance) z,        beta = 1 - alphas_cumprod / alphas_cumprod'
+    w0 = alpha' beta / sigma^2,   w1 = sqrt(1 - beta) sigma'^2 / sigma^2
+    variance = beta sigma'^2 / sigma^2 (small, the posterior's own) or beta (large)
+
+Ho, Jain, Abbeel (2020), arXiv 2006.11239, eq. 7 and section 3.2. No noise is added on the way to
+the clean picture, with either variance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from diffview.engine.estimate import Denoise, Move, Noise, Step, last_step
+from diffview.engine.levels import NoiseLevel
+from diffview.engine.options import Option
+from diffview.engine.samplers import sampler
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+VARIANCE = Option(
+    name="variance",
+    title="Variance",
+    default="small",
+    choices=("small", "large"),
+    help="small: the posterior's variance, best when the data are one point; large: β, best when "
+    "they are standard normal. They differ most with few steps.",
+    source="Ho et al. 2020, arXiv 2006.11239, section 3.2",
+)
+
+
+@sampler(
+    name="ddpm",
+    title="DDPM",
+    order=1,
+    stochastic=True,
+    options=(VARIANCE,),
+    source="Ho, Jain, Abbeel 2020, arXiv 2006.11239, eq. 7",
+)
+def ddpm(
+    denoise: Denoise,
+    x: Tensor,
+    levels: Sequence[NoiseLevel],
+    noise: Noise,
+    *,
+    variance: str = "small",
+) -> Iterator[Step]:
+    """Sample along `levels` (N + 1, the last clean) from x (B, *D)."""
+    for i, (level, target) in enumerate(pairwise(levels)):
+        estimate = denoise(x, level)
+        move = posterior(level, target, variance)
+        yield Step(i, level, x, estimate, move)
+        x = move.w0 * estimate.x0_hat + move.w1 * x
+        if move.noise_std > 0:
+            x = x + move.noise_std * noise(i)
+    yield last_step(len(levels) - 1, x)
+
+
+def posterior(level: NoiseLevel, target: NoiseLevel, variance: str) -> Move:
+    """The weights of q(x' | x_t, x_0) and the standard deviation of the noise to add."""
+    beta = 1 - level.alphas_cumprod / target.alphas_cumprod
+    ratio = (target.sigma / level.sigma) ** 2
+    w0 = target.alpha * beta / level.sigma**2
+    w1 = math.sqrt(1 - beta) * ratio
+    if target.sigma == 0:
+        return Move(w0, w1, 0.0)
+    return Move(w0, w1, math.sqrt(beta * ratio if variance == "small" else beta))

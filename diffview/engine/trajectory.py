@@ -1,0 +1,141 @@
+"""The trajectory: what happened at every step, kept in host memory, append-only.
+
+One thread writes, any number read: `append` is the only mutation and records never change. Nothing
+here needs torch, so a window can look at a saved run before torch is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffview.engine.estimate import Move
+from diffview.engine.levels import NoiseLevel
+from diffview.engine.spec import RunSpec
+from diffview.errors import InputError
+
+Float32 = NDArray[np.float32]
+
+DEFAULT_BUDGET = 2 * 1024**3
+"""Bytes a trajectory may take before it keeps fewer steps."""
+
+TENSORS = ("x_t", "x0_hat", "base", "direction")
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One kept step; arrays (B, *D) float32 in host memory, never written again.
+
+    nfe counts network evaluations of one sample so far; seconds is this step's own time.
+    """
+
+    i: int
+    level: NoiseLevel
+    x_t: Float32
+    x0_hat: Float32
+    base: Float32 | None
+    direction: Float32 | None
+    move: Move | None
+    nfe: int
+    seconds: float
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays."""
+        return sum(array.nbytes for array in self.arrays().values())
+
+    def arrays(self) -> dict[str, Float32]:
+        """The arrays that are there, by name."""
+        named = {name: getattr(self, name) for name in TENSORS}
+        return {name: array for name, array in named.items() if array is not None}
+
+
+class Trajectory:
+    """The records of one run, in order; `stride` > 1 means only every stride-th was kept."""
+
+    def __init__(self, spec: RunSpec, data_shape: Sequence[int], stride: int = 1) -> None:
+        self.spec = spec
+        self.data_shape = tuple(data_shape)
+        self.stride = stride
+        self._records: list[StepRecord] = []
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: int) -> StepRecord:
+        return self._records[index]
+
+    def __iter__(self) -> Iterator[StepRecord]:
+        return iter(self._records)
+
+    def append(self, record: StepRecord) -> bool:
+        """Keep a record if its turn has come (the end is always kept); says whether it did."""
+        last = record.i == self.spec.n_steps
+        if record.i % self.stride and not last:
+            return False
+        self._records.append(record)
+        return True
+
+    @property
+    def complete(self) -> bool:
+        """Whether the clean end is there."""
+        return bool(self._records) and self._records[-1].i == self.spec.n_steps
+
+    @property
+    def expected(self) -> int:
+        """How many records a complete run has."""
+        return -(-self.spec.n_steps // self.stride) + 1
+
+    @property
+    def guided(self) -> bool:
+        """Whether base and direction were recorded."""
+        return bool(self._records) and self._records[0].base is not None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes kept so far."""
+        return sum(record.nbytes for record in self._records)
+
+    @property
+    def nfe(self) -> int:
+        """Network evaluations of one sample so far."""
+        return self._records[-1].nfe if self._records else 0
+
+    def index_at(self, t: float) -> int:
+        """The index of the record whose time is nearest to `t`; of equals, the first."""
+        if not self._records:
+            raise InputError("this run has no steps yet")
+        return min(range(len(self)), key=lambda k: abs(self._records[k].level.t - t))
+
+    def stack(self, name: str) -> Float32:
+        """All records' arrays `name` as one (K, B, *D). Raises InputError if not recorded."""
+        arrays = [record.arrays().get(name) for record in self._records]
+        kept = [array for array in arrays if array is not None]
+        if not kept or len(kept) != len(arrays):
+            raise InputError(f"this run recorded no '{name}'")
+        return np.stack(kept)
+
+
+def estimated_nbytes(spec: RunSpec, data_shape: Sequence[int], stride: int = 1) -> int:
+    """Bytes a complete run of `spec` will keep, exactly."""
+    tensors = len(TENSORS) if spec.guidance.kind != "none" else 2
+    one = spec.batch * int(np.prod(data_shape)) * 4
+    return tensors * one * (-(-spec.n_steps // stride) + 1)
+
+
+def stride_within(spec: RunSpec, data_shape: Sequence[int], budget: int) -> int:
+    """The smallest stride that keeps a run of `spec` within `budget` bytes.
+
+    Raises InputError, with the numbers, when even its first and last step do not fit.
+    """
+    for stride in range(1, spec.n_steps + 1):
+        if estimated_nbytes(spec, data_shape, stride) <= budget:
+            return stride
+    need = estimated_nbytes(spec, data_shape, spec.n_steps)
+    raise InputError(
+        f"{spec.batch} samples of shape {'x'.join(map(str, data_shape))} need {need / 1e6:.0f} MB "
+        f"for two steps alone, the limit is {budget / 1e6:.0f} MB: draw fewer samples"
+    )

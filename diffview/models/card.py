@@ -1,0 +1,84 @@
+"""ModelCard: what a model is, what it was trained on and what it cannot do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from diffview.engine import schedules
+from diffview.engine.schedules import Schedule
+from diffview.errors import InputError
+
+CARD_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What can be known of a model without loading its weights."""
+
+    id: str
+    title: str
+    family: str
+    data_shape: tuple[int, ...]
+    prediction: str
+    schedule: Schedule
+    classes: tuple[str, ...] = ()
+    value_range: tuple[float, float] = (-1.0, 1.0)
+    description: str = ""
+    limits: str = ""
+    source: str = ""
+    licence: str = ""
+    data_licence: str = ""
+    parameters: int = 0
+    weights_sha256: str = ""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def samples(self) -> bool:
+        """Whether this model can be sampled (a classifier cannot)."""
+        return self.prediction != "class"
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON value `from_json` reads back."""
+        value = asdict(self) | {"schedule": self.schedule.to_json(), "version": CARD_VERSION}
+        return value
+
+
+def from_json(value: Mapping[str, Any]) -> ModelCard:
+    """The card that `to_json` wrote. Raises InputError for anything else."""
+    version = value.get("version")
+    if not isinstance(version, int) or version < 1:
+        raise InputError("the model's card has no version, so it is not one of diffview's")
+    if version > CARD_VERSION:
+        raise InputError(
+            f"the model's card has version {version}, this diffview reads up to {CARD_VERSION}: "
+            "update diffview to open it"
+        )
+    try:
+        fields = {key: item for key, item in value.items() if key != "version"}
+        fields["schedule"] = schedules.from_json(fields["schedule"])
+        for key in ("data_shape", "classes", "value_range"):
+            fields[key] = tuple(fields[key])
+        return ModelCard(**fields)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"the model's card is damaged: {error}") from None
+
+
+def from_metadata(metadata: Mapping[str, str], where: str) -> ModelCard:
+    """The card in a safetensors header. Raises InputError when there is none."""
+    text = metadata.get("diffview.card")
+    if text is None:
+        raise InputError(
+            f"{where} carries no diffview model card, so what its weights mean is unknown; "
+            "open the model from Python with diffview.wrap(network, shape=..., schedule=...)"
+        )
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{where}: the model's card is damaged: {error}") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: the model's card is not a JSON object")
+    return from_json(value)

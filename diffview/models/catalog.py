@@ -1,0 +1,54 @@
+"""What can be run: the bundled models, and any file with a card. Reads headers, never weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+
+from diffview import resources, tensorfile
+from diffview.errors import InputError
+from diffview.models import card as cards
+from diffview.models.card import ModelCard
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model that can be opened: its card and the file with its weights."""
+
+    card: ModelCard
+    path: Path
+    bundled: bool
+
+
+@cache
+def bundled() -> tuple[Entry, ...]:
+    """The models that ship with diffview, by title; those that can be sampled first."""
+    files = sorted(resources.path("models").glob("*.safetensors"))
+    entries = [entry(path, bundled=True) for path in files]
+    return tuple(sorted(entries, key=lambda e: (not e.card.samples, e.card.title)))
+
+
+def entry(path: Path, *, bundled: bool = False) -> Entry:
+    """The model in the file at `path`. Raises InputError when it cannot be one."""
+    header = tensorfile.read_header(path)
+    card = cards.from_metadata(header.metadata, str(path))
+    known = replace(card, parameters=header.parameters, weights_sha256=tensorfile.sha256(path))
+    return Entry(known, path, bundled)
+
+
+def find(name: str) -> Entry:
+    """The model with this id, or in this file. Raises InputError naming what there is."""
+    by_id = {found.card.id: found for found in bundled()}
+    if name in by_id:
+        return by_id[name]
+    path = Path(name).expanduser()
+    if path.is_file():
+        return entry(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: give a .safetensors file with a diffview card in it")
+    close = get_close_matches(name, by_id, n=1)
+    hint = f" (did you mean '{close[0]}'?)" if close else ""
+    known = ", ".join(by_id) or "none"
+    raise InputError(f"unknown model '{name}'{hint}: give one of {known}, or a model's file")

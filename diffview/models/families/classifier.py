@@ -1,0 +1,15 @@
+"""Family `classifier`: the small network of `models/classifier.py`; it judges, it is not sampled."""
+
+from __future__ import annotations
+
+import torch
+
+from diffview.models.catalog import Entry
+from diffview.models.classifier import Classifier, ClassifierConfig
+from diffview.models.families import build, family
+
+
+@family("classifier")
+def load(entry: Entry, device: torch.device) -> torch.nn.Module:
+    """The network, on `device`."""
+    return build(entry, lambda value: Classifier(ClassifierConfig(**value))).to(device)

@@ -1,0 +1,197 @@
+"""A small U-Net for pictures: pixel-unshuffle in, FiLM by time and class, pixel-shuffle out.
+
+Layout after Ho et al. (2020), arXiv 2006.11239, appendix B; FiLM as "scale-shift norm" in
+Dhariwal & Nichol (2021), arXiv 2105.05233; patches as in Hoogeboom et al. (2023), arXiv 2301.11093.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True, slots=True)
+class UNetConfig:
+    """The shape of a `UNet`; stored with its weights."""
+
+    channels: int
+    size: int
+    base: int = 64
+    multipliers: tuple[int, ...] = (1, 2)
+    blocks: int = 2
+    attention: tuple[int, ...] = (7,)
+    patch: int = 2
+    classes: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON value `from_json` reads back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> UNetConfig:
+        """The configuration that `to_json` wrote."""
+        sequences = {key: tuple(value[key]) for key in ("multipliers", "attention")}
+        return cls(**{**value, **sequences})
+
+
+class UNet(nn.Module):
+    """forward(x_t (B, C, S, S), t (B,), label (B,) int64) -> (B, C, S, S).
+
+    `t` is the schedule's own time, 0 .. 999; label `classes` means "no class".
+    """
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, inner = config.base, config.channels * config.patch**2
+        self.embed_time = TimeEmbedding(width, 4 * width)
+        self.embed_class = nn.Embedding(config.classes + 1, 4 * width) if config.classes else None
+        self.enter = nn.Conv2d(inner, width, 3, padding=1)
+        self.down, skips, size = nn.ModuleList(), [width], config.size // config.patch
+        for depth, multiplier in enumerate(config.multipliers):
+            if depth:
+                self.down.append(Downsample(width))
+                skips.append(width)
+                size //= 2
+            for _ in range(config.blocks):
+                self.down.append(self._block(width, config.base * multiplier, size))
+                width = config.base * multiplier
+                skips.append(width)
+        self.middle = nn.ModuleList([self._block(width, width, size), self._block(width, width, 0)])
+        self.up = nn.ModuleList()
+        for depth, multiplier in reversed(list(enumerate(config.multipliers))):
+            for _ in range(config.blocks + 1):
+                self.up.append(self._block(width + skips.pop(), config.base * multiplier, size))
+                width = config.base * multiplier
+            if depth:
+                self.up.append(Upsample(width))
+                size *= 2
+        self.leave = nn.Sequential(norm(width), nn.SiLU(), zeroed(nn.Conv2d(width, inner, 3, padding=1)))
+
+    def _block(self, width_in: int, width_out: int, size: int) -> ResidualBlock:
+        return ResidualBlock(
+            width_in, width_out, 4 * self.config.base, attend=size in self.config.attention
+        )
+
+    def forward(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        """The network's raw prediction, same shape as `x_t`."""
+        embedding = self.embed_time(t)
+        if self.embed_class is not None and label is not None:
+            embedding = embedding + self.embed_class(label)
+        embedding = F.silu(embedding)
+        h = self.enter(F.pixel_unshuffle(x_t, self.config.patch))
+        skips = [h]
+        for layer in self.down:
+            h = layer(h, embedding)
+            skips.append(h)
+        for layer in self.middle:
+            h = layer(h, embedding)
+        for layer in self.up:
+            if isinstance(layer, ResidualBlock):
+                h = torch.cat([h, skips.pop()], dim=1)
+            h = layer(h, embedding)
+        out: Tensor = F.pixel_shuffle(self.leave(h), self.config.patch)
+        return out
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions around a FiLM of the embedding, then attention if asked for."""
+
+    def __init__(self, width_in: int, width_out: int, width_embed: int, *, attend: bool) -> None:
+        super().__init__()
+        self.norm1, self.conv1 = norm(width_in), nn.Conv2d(width_in, width_out, 3, padding=1)
+        self.film = nn.Linear(width_embed, 2 * width_out)
+        self.norm2 = norm(width_out)
+        self.conv2 = zeroed(nn.Conv2d(width_out, width_out, 3, padding=1))
+        self.skip = nn.Conv2d(width_in, width_out, 1) if width_in != width_out else nn.Identity()
+        self.attention = Attention(width_out) if attend else nn.Identity()
+
+    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
+        """(B, width_in, S, S) and (B, width_embed) -> (B, width_out, S, S)."""
+        scale, shift = self.film(embedding)[:, :, None, None].chunk(2, dim=1)
+        inner = self.conv1(F.silu(self.norm1(h)))
+        inner = self.norm2(inner) * (1 + scale) + shift
+        out: Tensor = self.attention(self.skip(h) + self.conv2(F.silu(inner)))
+        return out
+
+
+class Attention(nn.Module):
+    """Self-attention over the pixels of a small map, heads of 32 channels, residual."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.heads = max(1, width // 32)
+        self.norm, self.qkv = norm(width), nn.Conv2d(width, 3 * width, 1)
+        self.out = zeroed(nn.Conv2d(width, width, 1))
+
+    def forward(self, h: Tensor) -> Tensor:
+        """(B, width, S, S) -> the same shape."""
+        batch, width, height, wide = h.shape
+        qkv = self.qkv(self.norm(h)).view(batch, 3, self.heads, -1, height * wide)
+        q, k, v = (part.transpose(-1, -2) for part in qkv.unbind(dim=1))
+        mixed = F.scaled_dot_product_attention(q, k, v).transpose(-1, -2)
+        out: Tensor = h + self.out(mixed.reshape(batch, width, height, wide))
+        return out
+
+
+class Downsample(nn.Module):
+    """Halve the map with a strided convolution."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, 3, stride=2, padding=1)
+
+    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
+        """(B, C, 2S, 2S) -> (B, C, S, S); the embedding is not used."""
+        out: Tensor = self.conv(h)
+        return out
+
+
+class Upsample(nn.Module):
+    """Double the map: nearest neighbour, then a convolution."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
+        """(B, C, S, S) -> (B, C, 2S, 2S); the embedding is not used."""
+        out: Tensor = self.conv(F.interpolate(h, scale_factor=2, mode="nearest"))
+        return out
+
+
+class TimeEmbedding(nn.Module):
+    """Sines and cosines of t over 1 to 10,000 periods, then a two-layer network."""
+
+    def __init__(self, width: int, width_out: int) -> None:
+        super().__init__()
+        half = width // 2
+        rates = torch.exp(-math.log(10_000) * torch.arange(half) / half)
+        self.register_buffer("rates", rates, persistent=False)
+        self.net = nn.Sequential(
+            nn.Linear(2 * half, width_out), nn.SiLU(), nn.Linear(width_out, width_out)
+        )
+
+    def forward(self, t: Tensor) -> Tensor:
+        """(B,) -> (B, width_out)."""
+        angles = t.float()[:, None] * self.rates
+        out: Tensor = self.net(torch.cat([angles.sin(), angles.cos()], dim=1))
+        return out
+
+
+def norm(width: int) -> nn.GroupNorm:
+    """Group norm with groups of at least 8 channels."""
+    return nn.GroupNorm(max(1, min(8, width // 8)), width)
+
+
+def zeroed(layer: nn.Conv2d) -> nn.Conv2d:
+    """The layer with weights and bias zero, so that a fresh residual block does nothing."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer

@@ -1,0 +1,72 @@
+"""Data sets for training, read from files that are already on the machine.
+
+Fashion-MNIST: Xiao, Rasul, Vollgraf (2017), arXiv 1708.07747; MIT licence, (c) Zalando SE.
+"""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffview.errors import InputError
+
+FASHION_CLASSES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+_FASHION_FILES = {
+    "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
+    "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPictures:
+    """pictures (N, C, H, W) uint8 and labels (N,) int64."""
+
+    pictures: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+
+def fashion_mnist(split: str, folder: Path | None = None) -> LabelledPictures:
+    """Fashion-MNIST, `split` "train" (60,000) or "test" (10,000), pictures (N, 1, 28, 28).
+
+    Raises InputError, saying how to get the files, when they are missing or damaged.
+    """
+    folder = folder or FASHION_FOLDER
+    images, labels = (folder / name for name in _FASHION_FILES[split])
+    for path in (images, labels):
+        if not path.is_file():
+            raise InputError(
+                f"{path} is missing: install the Debian package 'dataset-fashion-mnist' "
+                "(apt-get install dataset-fashion-mnist), or fetch the four Fashion-MNIST "
+                ".gz files from github.com/zalandoresearch/fashion-mnist and give their "
+                "folder with --data FOLDER"
+            )
+    pictures, marks = _read_idx(images)[:, None], _read_idx(labels)
+    if len(pictures) != len(marks):
+        raise InputError(f"{images} has {len(pictures)} pictures but {labels} {len(marks)} labels")
+    return LabelledPictures(pictures, marks.astype(np.int64))
+
+
+def _read_idx(path: Path) -> NDArray[np.uint8]:
+    """An IDX file of bytes: magic 0, 0, 8 (uint8), number of axes, sizes, data."""
+    try:
+        raw = gzip.decompress(path.read_bytes())
+        zeros, kind, axes = struct.unpack_from(">HBB", raw)
+        shape = struct.unpack_from(f">{axes}I", raw, 4)
+        data = np.frombuffer(raw, np.uint8, offset=4 + 4 * axes)
+    except (OSError, EOFError, struct.error, ValueError) as error:
+        raise InputError(f"{path} is not a whole IDX .gz file ({error}); fetch it again") from None
+    if (zeros, kind) != (0, 8) or data.size != np.prod(shape):
+        raise InputError(f"{path} is not an IDX file of bytes; fetch it again")
+    return data.reshape(shape)
