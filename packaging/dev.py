@@ -37,6 +37,8 @@ CONSTRAINTS = ROOT / "packaging" / "constraints-cpu.txt"
 
 OLDEST = (3, 11)
 NEWEST = (3, 14)
+FOR_WINDOW = frozenset({"video"})  # the extras that each command wants
+FOR_TESTS = FOR_WINDOW | {"dev"}
 
 DEMO = shlex.split(
     "sample --model fashion --sampler ddim --steps 50 --guidance 3 --label Sneaker "
@@ -109,7 +111,7 @@ def main(argv: Sequence[str]) -> int:
             return run(args.torch, after_dashes)
         if args.command == "test":
             return test(args.torch, args.only, [*unknown, *after_dashes])
-        set_up(frozenset({"dev"}), args.torch)
+        set_up(FOR_TESTS, args.torch)
         return 0
     except Stop as stop:
         print(f"\n{stop}", file=sys.stderr)
@@ -158,7 +160,7 @@ def split_at_dashes(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def run(torch: str | None, window_args: Sequence[str]) -> int:
-    set_up(frozenset({"video"}), torch)
+    set_up(FOR_WINDOW, torch)
     if has_display(sys.platform, os.environ):
         provide_qt_libraries()
         say("opening the window")
@@ -198,7 +200,7 @@ def fresh_folder(wanted: Path) -> Path:
 
 
 def test(torch: str | None, only: Sequence[str], pytest_args: Sequence[str]) -> int:
-    set_up(frozenset({"dev"}), torch)
+    set_up(FOR_TESTS, torch)
     checks = {name: args for name, (part, args) in CHECKS.items() if part in only}
     if "pytest" not in checks:
         return report(run_checks(checks, dict(os.environ)))
@@ -291,13 +293,16 @@ def set_up(extras: frozenset[str], torch: str | None) -> None:
     if is_current(stamp, extras, choice):
         return
     provide_venv()
-    STAMP.unlink(missing_ok=True)
     wanted = extras | set(stamp.get("extras", ()))  # `run` does not undo what `test` installed
-    install_torch(choice)
-    install_project(wanted, choice)
-    STAMP.write_text(
-        json.dumps({"key": environment_key(choice), "extras": sorted(wanted), "torch": choice})
-    )
+    verbosity = ["--quiet"] if stamp.get("key") else []  # the first time there is much to wait for
+    write_stamp("", wanted, choice)  # an interrupted set-up is taken up again, with its choices
+    install_torch(choice, verbosity)
+    install_project(wanted, [*verbosity, *constraint_args(choice)])
+    write_stamp(environment_key(choice), wanted, choice)
+
+
+def write_stamp(key: str, extras: Iterable[str], choice: str) -> None:
+    STAMP.write_text(json.dumps({"key": key, "extras": sorted(extras), "torch": choice}))
 
 
 def read_stamp() -> dict[str, Any]:
@@ -372,12 +377,12 @@ def newer_python() -> str:
     )
 
 
-def install_torch(choice: str) -> None:
+def install_torch(choice: str, options: Sequence[str]) -> None:
     if choice == "skip":
         require_torch()
         return
     say(f"installing torch ({choice})")
-    pip = pip_install("torch>=2.10", *constraint_args(choice))
+    pip = pip_install("torch>=2.10", *constraint_args(choice), *options)
     if call(pip) == 0:
         return
     tried = [pip]
@@ -419,10 +424,10 @@ def uv_install_torch(version: str) -> list[str]:
     return [uv, "pip", "install", f"--python={PYTHON}", "--torch-backend=cpu", f"torch=={version}"]
 
 
-def install_project(extras: Iterable[str], choice: str) -> None:
+def install_project(extras: Iterable[str], options: Sequence[str]) -> None:
     project = f"{ROOT}[{','.join(sorted(extras))}]"
     say("installing diffview and what it needs")
-    if call(pip_install("--editable", project, *constraint_args(choice))):
+    if call(pip_install("--editable", project, *options)):
         raise Stop("pip could not install diffview's dependencies, see above.")
 
 
