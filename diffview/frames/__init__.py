@@ -1,0 +1,1 @@
+"""From records to pixels, without Qt and without torch: the screen without a screen."""

@@ -1,0 +1,112 @@
+"""compose(trajectory, view) -> Frame: the pure way from intent to what is seen.
+
+`ViewState` is what a person asks for, `Frame` is the fact that follows; equal keys have equal
+pixels, so frames can be cached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from diffview.engine.levels import NoiseLevel
+from diffview.engine.trajectory import Float32, StepRecord, Trajectory
+from diffview.errors import InputError
+from diffview.frames import pixels, quantities
+from diffview.frames.pixels import Uint8
+
+POLICIES = {
+    "clamp": "−1 … 1",
+    "wide": "−3 … 3",
+    "stretch": "min … max",
+}
+"""How values map to brightness: the data's range, three times it, or this frame's own range."""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewState:
+    """What to look at: record `index`, some quantities, and another guidance scale if given."""
+
+    index: int = 0
+    quantities: tuple[str, ...] = ("xt", "x0hat")
+    policies: tuple[str, ...] = ("clamp", "clamp")
+    guidance_scale: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """One quantity's pictures, (B, H, W, 4) uint8 RGBX, and the values behind them (B, H, W, C)."""
+
+    quantity: str
+    pixels: Uint8
+    values: Float32
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What is seen of one step."""
+
+    key: Hashable
+    i: int
+    n_steps: int
+    level: NoiseLevel
+    guidance_scale: float | None
+    tiles: tuple[Tiles, ...]
+
+
+def compose(trajectory: Trajectory, view: ViewState) -> Frame:
+    """The frame of `view`. Raises InputError for a step or a quantity that is not there."""
+    if not 0 <= view.index < len(trajectory):
+        raise InputError(f"there is no frame {view.index}; the run has {len(trajectory)}")
+    spec = trajectory.spec
+    scale = view.guidance_scale if spec.guidance.kind != "none" else None
+    record = at_scale(trajectory, trajectory[view.index], scale)
+    shown = zip(view.quantities, view.policies, strict=True)
+    return Frame(
+        key=(view.index, view.quantities, view.policies, scale),
+        i=record.i,
+        n_steps=spec.n_steps,
+        level=record.level,
+        guidance_scale=None if spec.guidance.kind == "none" else (
+            spec.guidance.scale if scale is None else scale
+        ),
+        tiles=tuple(tiles(record, name, policy) for name, policy in shown),
+    )
+
+
+def at_scale(trajectory: Trajectory, record: StepRecord, scale: float | None) -> StepRecord:
+    """The record as it would be with another guidance scale at the same x_t."""
+    if scale is None or scale == trajectory.spec.guidance.scale:
+        return record
+    if record.base is None or record.direction is None:
+        return record
+    x0_hat = record.base + np.float32(scale) * record.direction
+    if trajectory.spec.option("clip") == "clamp":
+        x0_hat = np.clip(x0_hat, -1, 1)
+    return replace(record, x0_hat=x0_hat)
+
+
+def tiles(record: StepRecord, name: str, policy: str) -> Tiles:
+    """One quantity of a record as pictures."""
+    quantity = quantities.find(name)
+    values = np.asarray(pixels.as_pictures(quantity.values(record)), np.float32)
+    return Tiles(name, _coloured(values, quantity, record, policy), values)
+
+
+def _coloured(
+    values: Float32, quantity: quantities.Quantity, record: StepRecord, policy: str
+) -> Uint8:
+    if policy not in POLICIES:
+        raise InputError(f"unknown brightness '{policy}'; known are {', '.join(POLICIES)}")
+    finite = values[np.isfinite(values)] if policy == "stretch" else values
+    if quantity.signed:
+        extent = quantity.extent(record) * (3.0 if policy == "wide" else 1.0)
+        if policy == "stretch" and finite.size:
+            extent = float(np.abs(finite).max())
+        return pixels.signed(values, extent)
+    if policy == "stretch" and finite.size:
+        return pixels.grey_or_rgb(values, float(finite.min()), float(finite.max()))
+    bound = 3.0 if policy == "wide" else 1.0
+    return pixels.grey_or_rgb(values, -bound, bound)

@@ -1,0 +1,121 @@
+"""A frame laid out as one picture: grids side by side, magnified, with a caption if wanted.
+
+What the window's panes show and what is exported come from the same tiles.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from diffview.errors import InputError
+from diffview.frames import quantities
+from diffview.frames.compose import Frame
+from diffview.frames.pixels import Uint8
+
+MAX_SIDE = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a frame becomes a picture: every length in pixels of the result, scale a factor."""
+
+    scale: int = 4
+    gap: int = 2
+    margin: int = 0
+    sample: int | None = None
+    columns: int | None = None
+    caption: bool = False
+    background: tuple[int, int, int] = (17, 19, 24)
+    ink: tuple[int, int, int] = (226, 229, 236)
+
+
+def sheet(frame: Frame, layout: Layout) -> Uint8:
+    """(H, W, 3) uint8. Raises InputError when the picture would be too large."""
+    grids = [_grid(tiles.pixels[..., :3], layout) for tiles in frame.tiles]
+    picture = _beside(grids, layout)
+    if layout.caption:
+        picture = _captioned(picture, frame, layout)
+    return picture
+
+
+def sheet_size(batch: int, height: int, width: int, shown: int, layout: Layout) -> tuple[int, int]:
+    """(width, height) in pixels of a sheet without caption, before any is drawn."""
+    count = 1 if layout.sample is not None else batch
+    columns = layout.columns or columns_for(count)
+    rows = math.ceil(count / columns)
+    wide = columns * width * layout.scale + (columns - 1) * layout.gap
+    high = rows * height * layout.scale + (rows - 1) * layout.gap
+    return shown * wide + (shown - 1) * 4 * layout.gap + 2 * layout.margin, high + 2 * layout.margin
+
+
+def columns_for(count: int, aspect: float = 1.0) -> int:
+    """The number of columns that lets `count` square tiles fill a pane of width/height `aspect`."""
+    return max(1, min(count, math.ceil(math.sqrt(count * aspect) - 1e-9)))
+
+
+def _grid(tiles: Uint8, layout: Layout) -> Uint8:
+    if layout.sample is not None:
+        if not 0 <= layout.sample < len(tiles):
+            raise InputError(f"there is no sample {layout.sample}; the run has {len(tiles)}")
+        tiles = tiles[layout.sample : layout.sample + 1]
+    size = sheet_size(len(tiles), tiles.shape[1], tiles.shape[2], 1, layout)
+    if max(size) > MAX_SIDE:
+        raise InputError(
+            f"a picture of {size[0]} x {size[1]} pixels is too large (at most {MAX_SIDE} a side): "
+            "choose a smaller scale or one sample"
+        )
+    tiles = tiles.repeat(layout.scale, axis=1).repeat(layout.scale, axis=2)
+    columns = layout.columns or columns_for(len(tiles))
+    rows = math.ceil(len(tiles) / columns)
+    height, width = tiles.shape[1:3]
+    shape = (
+        rows * height + (rows - 1) * layout.gap,
+        columns * width + (columns - 1) * layout.gap,
+        3,
+    )
+    out = np.full(shape, layout.background, np.uint8)
+    for k, tile in enumerate(tiles):
+        top, left = (k // columns) * (height + layout.gap), (k % columns) * (width + layout.gap)
+        out[top : top + height, left : left + width] = tile
+    return out
+
+
+def _beside(grids: list[Uint8], layout: Layout) -> Uint8:
+    bar = np.full((grids[0].shape[0], 4 * layout.gap, 3), layout.background, np.uint8)
+    parts: list[Uint8] = []
+    for grid in grids:
+        parts.extend([bar, grid] if parts else [grid])
+    row = np.concatenate(parts, axis=1)
+    margin = layout.margin
+    if not margin:
+        return row
+    out = np.full((row.shape[0] + 2 * margin, row.shape[1] + 2 * margin, 3), layout.background)
+    out = out.astype(np.uint8)
+    out[margin:-margin, margin:-margin] = row
+    return out
+
+
+def _captioned(picture: Uint8, frame: Frame, layout: Layout) -> Uint8:
+    """The picture with a line below: what is shown, the step, t and γ."""
+    height = max(18, min(40, picture.shape[1] // 24))
+    strip = Image.new("RGB", (picture.shape[1], height), layout.background)
+    draw = ImageDraw.Draw(strip)
+    font = ImageFont.load_default(size=height * 0.55)
+    draw.text((height * 0.3, height * 0.5), caption(frame), layout.ink, font, anchor="lm")
+    return np.concatenate([picture, np.asarray(strip)], axis=0)
+
+
+def caption(frame: Frame) -> str:
+    """The line under an exported picture, in letters every font has."""
+    names = " | ".join(_PLAIN.get(t.quantity, quantities.find(t.quantity).name) for t in frame.tiles)
+    end = "clean" if frame.level.sigma == 0 else f"t {frame.level.t:g}"
+    guided = "" if frame.guidance_scale is None else f"   guidance {frame.guidance_scale:g}"
+    return f"{names}   step {frame.i}/{frame.n_steps}   {end}{guided}"
+
+
+_PLAIN = {"xt": "x_t", "x0hat": "x0 estimate", "x0cond": "x0 cond.", "x0uncond": "x0 uncond.",
+          "diff": "cond. - uncond.", "eps": "noise estimate", "score": "score"}  # fmt: skip
