@@ -1,0 +1,273 @@
+"""The one road from what a person chose to the records of a run: command line, API and window.
+
+    spec_for(card, choices...) -> trajectory_for(card, spec) -> sample_into(trajectory, model)
+
+Everything that can be refused is refused in the first two, before weights are read. Importing this
+file costs no torch: a window can check choices and estimate memory before torch is there.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+import diffview
+from diffview import tensorfile
+from diffview.engine import samplers, spacings
+from diffview.engine import spec as specs
+from diffview.engine.denoiser import Denoiser
+from diffview.engine.options import Value
+from diffview.engine.spec import Condition, Guidance, RunSpec
+from diffview.engine.trajectory import (
+    DEFAULT_BUDGET,
+    Float32,
+    StepRecord,
+    Trajectory,
+    stride_within,
+)
+from diffview.errors import InputError
+from diffview.models import catalog, conditions
+from diffview.models.card import ModelCard
+
+if TYPE_CHECKING:
+    import torch
+
+DEFAULTS: Mapping[str, Any] = {
+    "sampler": "ddim",
+    "steps": 50,
+    "spacing": "trailing",
+    "guidance": 3.0,
+    "options": {},
+}
+"""What holds where neither the person nor the model's card says anything."""
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+Label = str | int | Sequence[str | int] | None
+
+
+class Model(Denoiser, Protocol):
+    """A denoiser that knows its card."""
+
+    @property
+    def card(self) -> ModelCard:
+        """What the model is."""
+
+
+def default(card: ModelCard, name: str) -> Any:
+    """The card's own default for `name` (a key of DEFAULTS), else the general one."""
+    value = card.defaults.get(name, DEFAULTS[name])
+    return min(value, card.schedule.T) if name == "steps" else value
+
+
+def spec_for(
+    card: ModelCard,
+    *,
+    sampler: str | None = None,
+    steps: int | None = None,
+    spacing: str | None = None,
+    guidance: float | None = None,
+    label: Label = None,
+    seeds: Sequence[int] = (0,),
+    options: Mapping[str, Value] | None = None,
+    guidable: bool = True,
+) -> RunSpec:
+    """The checked recipe of a run; what is None comes from the card, else from DEFAULTS.
+
+    With a label the run is guided (at gamma 1 too, so that a slider has both terms), without one
+    it is unconditional. `guidable` is False for a model that has no label that means none.
+    Raises InputError for the first choice that this model cannot do.
+    """
+    if not card.samples:
+        raise InputError(f"model '{card.id}' is a {card.family}: it judges, it cannot be sampled")
+    name = sampler or default(card, "sampler")
+    spec = specs.checked(
+        RunSpec(
+            model_id=card.id,
+            sampler=name,
+            n_steps=default(card, "steps") if steps is None else steps,
+            spacing=spacing or default(card, "spacing"),
+            guidance=_guidance(card, guidance, label, guidable=guidable),
+            condition=_condition(card, label, len(seeds)),
+            seeds=tuple(seeds),
+            options=tuple({**_card_options(card, name), **(options or {})}.items()),
+        )
+    )
+    spacings.times(card.schedule.T, spec.n_steps, spec.spacing)
+    return spec
+
+
+def _guidance(card: ModelCard, scale: float | None, label: Label, *, guidable: bool) -> Guidance:
+    if label is not None and guidable:
+        return Guidance("cfg", float(default(card, "guidance") if scale is None else scale))
+    if scale is None:
+        return Guidance()
+    if not card.classes:
+        raise InputError(
+            f"model '{card.id}' has no classes, so guidance does nothing: leave it out"
+        )
+    if not guidable:
+        raise InputError(
+            f"model '{card.id}' has no label that means none, so it cannot be guided: leave "
+            "guidance out, or name that label with wrap(..., null=...)"
+        )
+    raise InputError(
+        f"guidance {scale:g} needs a label to steer to: choose one of {_classes(card)}"
+    )
+
+
+def _classes(card: ModelCard) -> str:
+    return ", ".join(card.classes[:20]) + (", ..." if len(card.classes) > 20 else "")
+
+
+def _condition(card: ModelCard, label: Label, batch: int) -> Condition:
+    if label is None:
+        return None
+    if isinstance(label, str | int):
+        return conditions.label_number(card, label)
+    if len(label) != batch:
+        raise InputError(f"{len(label)} labels were given for {batch} samples; give one for each")
+    return tuple(conditions.label_number(card, one) for one in label)
+
+
+def _card_options(card: ModelCard, sampler: str) -> dict[str, Value]:
+    """The card's options that this sampler has: eta is DDIM's and nobody else's."""
+    declared = specs.declared_options(samplers.find(sampler).name)
+    return {name: value for name, value in default(card, "options").items() if name in declared}
+
+
+def trajectory_for(card: ModelCard, spec: RunSpec, budget: int | None = None) -> Trajectory:
+    """An empty trajectory for `spec` that will stay within `budget` bytes (DEFAULT_BUDGET).
+
+    It keeps fewer steps where it must. Raises InputError when not even two steps fit.
+    """
+    limit = DEFAULT_BUDGET if budget is None else budget
+    stride = stride_within(spec, card.data_shape, limit)
+    return Trajectory(spec, card.data_shape, stride)
+
+
+def sample_into(
+    trajectory: Trajectory, model: Model, init_noise: Float32 | None = None
+) -> Generator[StepRecord, None, None]:
+    """Run the trajectory's spec on `model`; each record is yielded after it was offered to it.
+
+    All N + 1 records come, also those that a stride does not keep. What was recorded before an
+    error or a close() stays. init_noise (B, *D) replaces the seeded x_T.
+    """
+    import torch
+
+    from diffview.engine.run import run
+
+    spec = trajectory.spec
+    condition = conditions.condition_tensor(
+        model.card, spec.condition, spec.batch, torch.device(model.device)
+    )
+    start = None if init_noise is None else torch.tensor(init_noise)
+    with closing(run(model, spec, condition, start)) as records:
+        for record in records:
+            trajectory.append(record)
+            yield record
+
+
+def open_model(entry: catalog.Entry, device: str | torch.device = "auto") -> Any:
+    """The denoiser of `entry`, weights loaded, on `device` (a name of DEVICES or torch's own)."""
+    from diffview.models import families
+
+    return families.load(entry, choose_device(device) if isinstance(device, str) else device)
+
+
+def choose_device(name: str) -> torch.device:
+    """The device called auto, cpu, cuda, cuda:N or mps; auto takes the fastest there is.
+
+    Raises InputError when this machine or this torch has no such device.
+    """
+    import torch
+
+    kind, _, number = name.partition(":")
+    if kind not in DEVICES or (number and not number.isdecimal()):
+        raise InputError(f"unknown device '{name}'; known are {', '.join(DEVICES)}")
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if kind == "auto":
+        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+    if kind == "cuda" and (not cuda or int(number or 0) >= torch.cuda.device_count()):
+        raise InputError(
+            f"device '{name}' is not here: {_cuda_lack()}; use --device auto or --device cpu"
+        )
+    if kind == "mps" and not mps:
+        raise InputError("device 'mps' is not here: it needs a Mac; use --device auto or cpu")
+    return torch.device(name)
+
+
+def _cuda_lack() -> str:
+    import torch
+
+    if torch.version.cuda is None:
+        return f"this torch ({torch.__version__}) was built without CUDA"
+    return f"torch finds {torch.cuda.device_count()} NVIDIA GPUs"
+
+
+def read_init_noise(path: Path, spec: RunSpec, card: ModelCard) -> Float32:
+    """Tensor `x` (B, *D) of a safetensors file, as float32.
+
+    Raises InputError when it is missing, not finite, or of another shape than the run needs.
+    """
+    header = tensorfile.read_header(path)
+    if "x" not in header.tensors:
+        held = ", ".join(list(header.tensors)[:8]) or "none"
+        raise InputError(f"{path} has no tensor 'x' to start from; it holds {held}")
+    expected, found = (spec.batch, *card.data_shape), header.tensors["x"].shape
+    if found != expected:
+        raise InputError(
+            f"{path}: tensor 'x' has shape {_shape(found)}, this run needs {_shape(expected)} "
+            "(one row for each seed, then the model's own shape)"
+        )
+    noise = np.asarray(tensorfile.read_numpy(path)["x"], np.float32)
+    if not np.isfinite(noise).all():
+        raise InputError(f"{path}: tensor 'x' holds NaN or infinite values")
+    return noise
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))
+
+
+def about(card: ModelCard, *, device: str = "", given_noise: bool = False) -> dict[str, Any]:
+    """What a session and a recipe keep beside the spec: which model, which versions, where.
+
+    `given_noise` says that x_T was not drawn from the seeds.
+    """
+    return {
+        "model": {
+            "id": card.id,
+            "title": card.title,
+            "family": card.family,
+            "sha256": card.weights_sha256,
+            "classes": list(card.classes),
+        },
+        "versions": versions(),
+        "device": device,
+        "init_noise": "given" if given_noise else "seeds",
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the numbers; read from metadata, so nothing is imported."""
+    return {
+        "diffview": diffview.__version__,
+        "python": platform.python_version(),
+        **{name: installed(name) for name in ("torch", "numpy")},
+    }
+
+
+def installed(distribution: str) -> str:
+    """The version of an installed package, "" where it is not installed."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return ""
