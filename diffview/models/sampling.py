@@ -243,13 +243,11 @@ def about(card: ModelCard, *, device: str = "", given_noise: bool = False) -> di
     `given_noise` says that x_T was not drawn from the seeds.
     """
     return {
-        "model": {
-            "id": card.id,
-            "title": card.title,
-            "family": card.family,
-            "sha256": card.weights_sha256,
-            "classes": list(card.classes),
-        },
+        "id": card.id,
+        "title": card.title,
+        "family": card.family,
+        "weights_sha256": card.weights_sha256,
+        "classes": list(card.classes),
         "versions": versions(),
         "device": device,
         "init_noise": "given" if given_noise else "seeds",
