@@ -1,5 +1,7 @@
 """Spacings against diffusers where it is right, and against their laws everywhere."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from diffusers import DDIMScheduler
@@ -45,7 +47,7 @@ def test_every_spacing_gives_exactly_n_different_falling_times_within_range(data
     times = spacings.times(T, n_steps, spacing)
     assert len(times) == n_steps
     assert all(isinstance(t, int) for t in times)
-    assert all(later > earlier for later, earlier in zip(times, times[1:], strict=False))
+    assert all(before > after for before, after in pairwise(times))
     assert times[-1] >= 0
     assert times[0] <= T - 1
 
