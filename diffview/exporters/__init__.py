@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import itertools
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,7 +58,7 @@ class Clip:
         """`count` durations in 1/per_second s; rounding never adds up over the frames."""
         ends = [round(k * per_second / self.fps) for k in range(count)]
         ends.append(round((count + self.hold) * per_second / self.fps))
-        return [end - start for start, end in zip(ends, ends[1:], strict=False)]
+        return [end - start for start, end in itertools.pairwise(ends)]
 
 
 FrameWriter = Callable[[Frames, Path, "Recipe", Clip], Iterator[int]]

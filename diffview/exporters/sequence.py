@@ -103,7 +103,7 @@ def automatic_scale(trajectory: Trajectory, selection: Selection) -> int:
     count = 1 if selection.sample is not None else trajectory.spec.batch
     columns = selection.columns or columns_for(count)
     height, width = pixels.as_pictures(trajectory[0].x_t[:1]).shape[1:3]
-    side = max(columns * width, math.ceil(count / columns) * height)
+    side = int(max(columns * width, math.ceil(count / columns) * height))
     return max(1, min(MAX_SCALE, round(AUTOMATIC_SIZE / side)))
 
 
