@@ -132,8 +132,10 @@ def test_numbers_that_are_no_schedule_are_refused_with_the_reason(arguments, mes
 
 
 def test_an_unknown_schedule_is_refused_with_the_known_names():
-    with pytest.raises(InputError, match="unknown schedule 'sigmoid'; known are cosine, linear"):
-        schedules.named("sigmoid")
+    with pytest.raises(
+        InputError, match=r"unknown schedule 'stairs'; known are .*cosine, .*linear"
+    ):
+        schedules.named("stairs")
 
 
 @pytest.mark.parametrize("T", [0, -5, 10**7, 10**15])
