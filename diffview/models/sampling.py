@@ -21,6 +21,7 @@ import diffview
 from diffview import tensorfile
 from diffview.engine import samplers, spacings
 from diffview.engine import spec as specs
+from diffview.engine.conversions import TO_X0
 from diffview.engine.denoiser import Denoiser
 from diffview.engine.options import Value
 from diffview.engine.spec import Condition, Guidance, RunSpec
@@ -99,8 +100,15 @@ def spec_for(
             options=tuple({**_card_options(card, name), **(options or {})}.items()),
         )
     )
-    spacings.times(card.schedule.T, spec.n_steps, spec.spacing)
+    _check_first_level(card, spec)
     return spec
+
+
+def _check_first_level(card: ModelCard, spec: RunSpec) -> None:
+    """Whether the model's schedule has so many steps, and its prediction means x0 at the first."""
+    start = spacings.levels(card.schedule, spec.n_steps, spec.spacing)[0]
+    if card.prediction in TO_X0:
+        TO_X0[card.prediction](0.0, 0.0, start)
 
 
 def _guidance(card: ModelCard, scale: float | None, label: Label, *, guidable: bool) -> Guidance:
