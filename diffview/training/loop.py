@@ -8,6 +8,7 @@ Weights are averaged exponentially (EMA), as every diffusion model's are: Ho et 
 from __future__ import annotations
 
 import copy
+import io
 import math
 import time
 from collections.abc import Iterator
@@ -158,9 +159,12 @@ class Trainer:
             "averaged": self.averaged.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
+        # Through memory: torch's own writer hides why a disk refused behind a RuntimeError.
+        content = io.BytesIO()
+        torch.save(state, content)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial:
-            torch.save(state, partial)
+            partial.write_bytes(content.getbuffer())
 
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint. Raises InputError when it belongs to another training."""
@@ -171,6 +175,17 @@ class Trainer:
         self.averaged.load_state_dict(state["averaged"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step = int(state["step"])
+
+
+def read_settings(path: Path) -> TrainSettings:
+    """The settings a checkpoint was made with. Raises InputError when it is none."""
+    state = _read_checkpoint(path)
+    try:
+        return TrainSettings(**{**state["settings"], "betas": tuple(state["settings"]["betas"])})
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} is not a checkpoint of this version ({error}); delete it to start again"
+        ) from None
 
 
 def _read_checkpoint(path: Path) -> dict[str, Any]:
