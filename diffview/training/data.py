@@ -9,16 +9,24 @@ import gzip
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffview.errors import InputError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 FASHION_CLASSES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
     "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
 )  # fmt: skip
+FASHION_LICENCE = (
+    "Fashion-MNIST: MIT, (c) 2017 Zalando SE, https://tech.zalando.com "
+    "(the notice: licences/fashion-mnist.txt)"
+)
 FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 _FASHION_FILES = {
     "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
@@ -56,6 +64,11 @@ def fashion_mnist(split: str, folder: Path | None = None) -> LabelledPictures:
     if len(pictures) != len(marks):
         raise InputError(f"{images} has {len(pictures)} pictures but {labels} {len(marks)} labels")
     return LabelledPictures(pictures, marks.astype(np.int64))
+
+
+def scaled(pictures: Tensor) -> Tensor:
+    """Bytes as float32 in [-1, 1]."""
+    return pictures.float() / 127.5 - 1
 
 
 def _read_idx(path: Path) -> NDArray[np.uint8]:
