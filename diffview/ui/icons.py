@@ -1,7 +1,7 @@
 """Icons: own SVG drawings in one colour, tinted with the theme's text at the moment of painting.
 
-An icon asks for its colour whenever it is drawn, so that nothing has to be set again when the theme
-changes, and it is drawn from the SVG at the size and scale asked for, so that it is always crisp.
+An icon asks for its colour whenever it is drawn, so that nothing has to be set again when the
+theme changes, and it is drawn from the SVG at the size and scale asked for: always crisp.
 """
 
 from __future__ import annotations

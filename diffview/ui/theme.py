@@ -118,7 +118,7 @@ def system_theme(app: QApplication) -> Theme:
 
 
 def apply(app: QApplication, theme: Theme) -> None:
-    """Dress the application: style, font, palette and style sheet. Widgets repaint by themselves."""
+    """Dress the application: style, font, palette, style sheet. Widgets repaint by themselves."""
     global _current
     _current = theme
     if app.style().name() != "fusion":
@@ -183,6 +183,7 @@ def style_sheet(theme: Theme) -> str:
     arrows = {
         "arrow_down": resources.path("icons", "arrow-down.svg").as_posix(),
         "arrow_up": resources.path("icons", "arrow-up.svg").as_posix(),
+        "check": resources.path("icons", f"check-{theme.name}.svg").as_posix(),
     }
     return Template(_STYLE_SHEET).substitute(asdict(theme) | arrows)
 
@@ -252,6 +253,8 @@ QToolButton[framed="true"] { background: $field; border-color: $border; }
 QToolButton[framed="true"]:hover { background: $field_hover; }
 QToolButton[framed="true"]:checked { background: $selection; }
 QToolButton[framed="true"]:focus { border-color: $accent; }
+QToolButton[small="true"] { padding: 1px 7px; border-radius: 6px; color: $muted; font-size: 9pt; }
+QToolButton[small="true"]:checked { color: $text; }
 QToolButton::menu-indicator { image: none; }
 
 QLineEdit, QPlainTextEdit, QTextEdit, QAbstractSpinBox, QComboBox {
@@ -267,20 +270,23 @@ QLineEdit:disabled, QAbstractSpinBox:disabled, QComboBox:disabled {
     color: $disabled; background: $panel;
 }
 QLineEdit[invalid="true"], QAbstractSpinBox[invalid="true"] { border: 1px solid $bad; }
-QAbstractSpinBox { padding-right: 20px; }
-QAbstractSpinBox QLineEdit { background: transparent; border: none; padding: 0; }
+QAbstractSpinBox { padding: 4px 20px 4px 2px; }
+QAbstractSpinBox QLineEdit {
+    background: transparent; border: none; padding: 0 0 0 5px; min-height: 0;
+}
 QAbstractSpinBox::up-button, QAbstractSpinBox::down-button {
     subcontrol-origin: border; width: 20px; border: none; background: transparent;
 }
-QAbstractSpinBox::up-button { subcontrol-position: top right; margin: 2px 2px 0 0; border-radius: 4px; }
+QAbstractSpinBox::up-button {
+    subcontrol-position: top right; margin: 2px 2px 0 0; border-radius: 4px;
+}
 QAbstractSpinBox::down-button {
     subcontrol-position: bottom right; margin: 0 2px 2px 0; border-radius: 4px;
 }
 QAbstractSpinBox::up-button:hover, QAbstractSpinBox::down-button:hover { background: $groove; }
 QAbstractSpinBox::up-arrow { image: url("$arrow_up"); width: 10px; height: 10px; }
 QAbstractSpinBox::down-arrow { image: url("$arrow_down"); width: 10px; height: 10px; }
-QAbstractSpinBox::up-arrow:disabled, QAbstractSpinBox::up-arrow:off,
-QAbstractSpinBox::down-arrow:disabled, QAbstractSpinBox::down-arrow:off { image: none; }
+QAbstractSpinBox::up-arrow:disabled, QAbstractSpinBox::down-arrow:disabled { image: none; }
 QComboBox { padding-right: 24px; }
 QComboBox::drop-down { border: none; width: 24px; background: transparent; }
 QComboBox::down-arrow { image: url("$arrow_down"); width: 12px; height: 12px; }
@@ -291,21 +297,32 @@ QComboBox QAbstractItemView {
 QComboBox QAbstractItemView::item { min-height: 26px; padding: 0 6px; border-radius: 5px; }
 
 QListView, QTreeView, QTableView, QListWidget {
-    background: transparent; border: none; outline: none;
+    background: transparent; border: 1px solid transparent; border-radius: 7px; outline: none;
     selection-background-color: $selection; selection-color: $text;
 }
-QListView::item, QListWidget::item {
-    padding: 5px 8px; border-radius: 6px; border: 1px solid transparent;
-}
+QListView:focus, QTreeView:focus, QTableView:focus { border-color: $accent; }
+QListView::item { min-height: 26px; padding: 0 8px; border-radius: 6px; }
 QListView::item:hover { background: $field_hover; }
 QListView::item:selected { background: $selection; color: $text; }
-QListView:focus::item:selected, QListWidget:focus::item:selected { border: 1px solid $accent; }
 QHeaderView::section { background: $panel; color: $muted; border: none; padding: 4px; }
 
 QCheckBox, QRadioButton { spacing: 7px; background: transparent; }
 QCheckBox:disabled, QRadioButton:disabled { color: $disabled; }
+QCheckBox::indicator {
+    width: 15px; height: 15px; border: 1px solid $outline; border-radius: 5px; background: $field;
+}
+QCheckBox::indicator:hover { background: $field_hover; }
+QCheckBox::indicator:focus { border: 1px solid $accent; }
+QCheckBox::indicator:checked {
+    background: $accent; border: 1px solid $accent; image: url("$check");
+}
+QCheckBox::indicator:checked:disabled { background: $disabled; border-color: $disabled; }
+QCheckBox:focus { color: $accent; }
+QRadioButton::indicator {
+    width: 15px; height: 15px; border: 1px solid $outline; border-radius: 8px; background: $field;
+}
+QRadioButton::indicator:checked { border: 5px solid $accent; width: 7px; height: 7px; }
 
-QSlider:horizontal { min-height: 24px; }
 QSlider::groove:horizontal { height: 5px; border-radius: 2px; background: $groove; }
 QSlider::sub-page:horizontal { height: 5px; border-radius: 2px; background: $accent; }
 QSlider::handle:horizontal {
