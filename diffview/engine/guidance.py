@@ -37,7 +37,8 @@ def classifier_free(denoiser: Denoiser, condition: Tensor, scale: float) -> Deno
     def denoise(x_t: Tensor, level: NoiseLevel) -> Estimate:
         base, conditional = denoiser(torch.cat([x_t, x_t]), level, both).chunk(2)
         direction = conditional - base
-        return Estimate(base + scale * direction, base, direction)
+        # A copy: a half of the doubled batch would keep the other half alive while it is recorded.
+        return Estimate(base + scale * direction, base.clone(), direction)
 
     return denoise
 

@@ -30,7 +30,7 @@ def gaussian(mean: float, std: float) -> Denoise:
     return denoise
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def gaussian_denoise() -> Callable[[float, float], Denoise]:
     return gaussian
 
@@ -72,7 +72,7 @@ class PlainDenoiser:
         return None if self.null is None else torch.full((batch,), self.null)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def plain_denoiser() -> type[PlainDenoiser]:
     return PlainDenoiser
 
@@ -89,6 +89,6 @@ def predicting(prediction: str) -> tuple[Callable[[Tensor, float], Tensor], Deno
     return network, denoise
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def predicting_network() -> Callable[[str], tuple[Callable[[Tensor, float], Tensor], Denoise]]:
     return predicting
