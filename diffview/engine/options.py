@@ -1,4 +1,4 @@
-"""Options are declared or they do not exist: panel, command line and checks read them from here."""
+"""Options are declared or they do not exist: panel, command line and checks read them here."""
 
 from __future__ import annotations
 
@@ -48,6 +48,8 @@ class Option:
             number = float(value)
         except ValueError:
             raise InputError(f"{self.name} = {value} is not a number") from None
+        except OverflowError:  # a whole number that no float can hold
+            number = math.inf
         low = -math.inf if self.low is None else self.low
         high = math.inf if self.high is None else self.high
         if not (math.isfinite(number) and low <= number <= high):

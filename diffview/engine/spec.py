@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -85,13 +84,13 @@ def checked(spec: RunSpec) -> RunSpec:
     Whether the model has such a class, and as many times as steps, the model's side checks.
     """
     declared = declared_options(spec.sampler)
-    options = []
+    options = {}
     for name, value in spec.options:
         if name not in declared:
             raise InputError(
                 f"sampler '{spec.sampler}' has no option '{name}'; it has {', '.join(declared)}"
             )
-        options.append((name, declared[name].checked(value)))
+        options[name] = declared[name].checked(value)
     _check_numbers(spec)
     return RunSpec(
         model_id=spec.model_id,
@@ -101,7 +100,7 @@ def checked(spec: RunSpec) -> RunSpec:
         guidance=spec.guidance,
         condition=spec.condition,
         seeds=spec.seeds,
-        options=tuple(sorted(options)),
+        options=tuple(sorted(options.items())),
     )
 
 
@@ -116,13 +115,15 @@ def _check_numbers(spec: RunSpec) -> None:
             f"unknown guidance '{spec.guidance.kind}'; known are {', '.join(Guidance.KINDS)}"
         )
     scale = spec.guidance.scale
-    if not (math.isfinite(scale) and abs(scale) <= MAX_SCALE):
+    if not abs(scale) <= MAX_SCALE:  # not a number is refused too
         raise InputError(
             f"guidance γ = {scale} cannot be used: give a finite number, "
             f"at most {MAX_SCALE:g} (0 unconditional, 1 conditional)"
         )
     if not 1 <= len(spec.seeds) <= MAX_SAMPLES:
-        raise InputError(f"{len(spec.seeds)} samples cannot be drawn: give 1 to {MAX_SAMPLES} seeds")
+        raise InputError(
+            f"{len(spec.seeds)} samples cannot be drawn: give 1 to {MAX_SAMPLES} seeds"
+        )
     for seed in spec.seeds:
         if not 0 <= seed <= MAX_SEED:
             raise InputError(f"seed {seed} is outside 0 to {MAX_SEED}")
@@ -133,7 +134,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not (first.isdecimal() and first.isascii() and (not dash or last.isdecimal())):
+        if not (_is_whole(first) and (not dash or _is_whole(last))):
             raise InputError(
                 f"seeds '{text}' cannot be read: write one number, a range such as 0-15, "
                 "or a list such as 1,5,9-12"
@@ -147,12 +148,17 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return tuple(seeds)
 
 
+def _is_whole(text: str) -> bool:
+    # Python refuses to read numbers of thousands of digits, and no seed has more than 19.
+    return text.isascii() and text.isdecimal() and len(text) <= 100
+
+
 def from_json(value: object) -> RunSpec:
     """The spec that `RunSpec.to_json` wrote. Raises InputError for anything else."""
     if not isinstance(value, Mapping):
         raise InputError("the recipe is not a JSON object")
     version = value.get("version")
-    if not isinstance(version, int) or version < 1:
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise InputError("the recipe has no version number, so it was not written by diffview")
     if version > SPEC_VERSION:
         raise InputError(
@@ -161,7 +167,7 @@ def from_json(value: object) -> RunSpec:
         )
     try:
         return checked(_spec_from(value))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"the recipe is damaged: {type(error).__name__} {error}") from None
 
 
@@ -173,7 +179,8 @@ def _spec_from(value: Mapping[str, Any]) -> RunSpec:
         n_steps=_typed(value["n_steps"], int),
         spacing=_typed(value["spacing"], str),
         guidance=Guidance(
-            _typed(value["guidance"]["kind"], str), float(value["guidance"]["scale"])
+            _typed(value["guidance"]["kind"], str),
+            float(_typed(value["guidance"]["scale"], (int, float))),
         ),
         condition=_condition_from(value["condition"]),
         seeds=tuple(_typed(seed, int) for seed in _typed(value["seeds"], list)),
