@@ -6,6 +6,7 @@ here needs torch, so a window can look at a saved run before torch is imported.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -121,9 +122,12 @@ class Trajectory:
 
 def estimated_nbytes(spec: RunSpec, data_shape: Sequence[int], stride: int = 1) -> int:
     """Bytes a complete run of `spec` will keep, exactly."""
+    return _record_nbytes(spec, data_shape) * (-(-spec.n_steps // stride) + 1)
+
+
+def _record_nbytes(spec: RunSpec, data_shape: Sequence[int]) -> int:
     tensors = len(TENSORS) if spec.guidance.kind != "none" else 2
-    one = spec.batch * int(np.prod(data_shape)) * 4
-    return tensors * one * (-(-spec.n_steps // stride) + 1)
+    return tensors * spec.batch * math.prod(data_shape) * 4
 
 
 def stride_within(spec: RunSpec, data_shape: Sequence[int], budget: int) -> int:
@@ -131,9 +135,9 @@ def stride_within(spec: RunSpec, data_shape: Sequence[int], budget: int) -> int:
 
     Raises InputError, with the numbers, when even its first and last step do not fit.
     """
-    for stride in range(1, spec.n_steps + 1):
-        if estimated_nbytes(spec, data_shape, stride) <= budget:
-            return stride
+    fitting = budget // _record_nbytes(spec, data_shape) - 1  # beside the clean end
+    if fitting >= 1:
+        return -(-spec.n_steps // fitting)
     need = estimated_nbytes(spec, data_shape, spec.n_steps)
     raise InputError(
         f"{spec.batch} samples of shape {'x'.join(map(str, data_shape))} need {need / 1e6:.0f} MB "
