@@ -6,7 +6,7 @@ The consumer holds the reins: it pauses by not calling next(), cancels by close(
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ def run(
     spec: RunSpec,
     condition: Tensor | None = None,
     init_noise: Tensor | None = None,
-) -> Iterator[StepRecord]:
+) -> Generator[StepRecord, None, None]:
     """Sample as `spec` says; yields N + 1 records, the last one the clean end.
 
     condition (B, ...) is spec.condition as the denoiser takes it; init_noise (B, *D) replaces the
@@ -54,8 +54,12 @@ def run(
 
 
 def _records(
-    steps: Iterator[Step], levels: tuple[NoiseLevel, ...], counted: _Counted, *, guided: bool
-) -> Iterator[StepRecord]:
+    steps: Generator[Step, None, None],
+    levels: tuple[NoiseLevel, ...],
+    counted: _Counted,
+    *,
+    guided: bool,
+) -> Generator[StepRecord, None, None]:
     for i, level in enumerate(levels):
         start = time.perf_counter()
         try:
@@ -74,11 +78,10 @@ def _records(
 def _record(step: Step, nfe: int, start: float, *, guided: bool) -> StepRecord:
     x_t, x0_hat = _host(step.x_t), _host(step.estimate.x0_hat)
     base, direction = step.estimate.base, step.estimate.direction
+    host_base = None if base is None else _host(base)
+    host_direction = None if direction is None else _host(direction)
     if guided and base is None:  # the clean end: any scale gives the picture itself
         host_base, host_direction = x0_hat, np.zeros_like(x0_hat)
-    else:
-        host_base = None if base is None else _host(base)
-        host_direction = None if direction is None else _host(direction)
     return StepRecord(
         i=step.i,
         level=step.level,
@@ -100,7 +103,9 @@ def _host(tensor: Tensor) -> Float32:
 def _check_finite(record: StepRecord) -> None:
     # One sum is NaN or infinite exactly when some value is (float32 pictures cannot overflow it).
     for name, array in record.arrays().items():
-        if not np.isfinite(np.sum(array, dtype=np.float64)):
+        with np.errstate(invalid="ignore"):  # infinities of both signs add up to NaN
+            total = np.sum(array, dtype=np.float64)
+        if not np.isfinite(total):
             raise NonFiniteError(
                 f"{name} became NaN or infinite at step {record.i} (t = {record.level.t:g}); "
                 f"the {record.i} steps before it are kept. Try a smaller guidance γ or a model "
@@ -110,6 +115,10 @@ def _check_finite(record: StepRecord) -> None:
 
 def _bind(denoiser: Denoiser, spec: RunSpec, condition: Tensor | None) -> Denoise:
     """Condition, guidance and clipping around the denoiser."""
+    if condition is not None and len(condition) != spec.batch:
+        raise InputError(
+            f"{len(condition)} conditions were given for {spec.batch} samples; give one for each"
+        )
     denoise = guidance.unguided(denoiser, condition)
     if spec.guidance.kind == "cfg":
         if condition is None:
@@ -134,7 +143,8 @@ def _initial(denoiser: Denoiser, spec: RunSpec, init_noise: Tensor | None) -> Te
         )
     if not bool(init_noise.isfinite().all()):
         raise InputError("the given noise has values that are NaN or infinite")
-    return init_noise.to(denoiser.device)
+    # A copy: the first record shares this memory, and the noise stays its owner's to change.
+    return init_noise.to(denoiser.device, copy=True)
 
 
 class _Counted:
@@ -152,4 +162,3 @@ class _Counted:
     def __call__(self, x_t: Tensor, level: NoiseLevel, condition: Tensor | None) -> Tensor:
         self.nfe += len(x_t) // self._batch
         return self._denoiser(x_t, level, condition)
-
