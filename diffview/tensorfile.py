@@ -1,8 +1,8 @@
 """safetensors files, read with suspicion: the header is checked before a byte is allocated.
 
 Layout: 8 bytes little-endian header length, a JSON header (name -> dtype, shape, data_offsets, and
-`__metadata__`), then the tensors' bytes without a hole. Files are read into memory, never mapped: a
-mapped file that shrinks under us would kill the process.
+`__metadata__`), then the tensors' bytes without a hole. Files are read into memory, never
+mapped: a mapped file that shrinks under us would kill the process.
 """
 
 from __future__ import annotations

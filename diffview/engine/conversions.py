@@ -10,12 +10,13 @@ All take and return tensors or arrays of one shape, (B, *D).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from diffview.engine.levels import NoiseLevel
 from diffview.errors import InputError
 
-Array = TypeVar("Array", bound=Any)
+# A tensor or an array: what it takes it returns, and naming both types would need torch here.
+Array = Any
 
 
 def x0_from_eps(x_t: Array, eps: Array, level: NoiseLevel) -> Array:

@@ -39,7 +39,8 @@ class Estimate:
     def eps_hat(self, x_t: Tensor, level: NoiseLevel) -> Tensor:
         """The noise that goes with this estimate (from x0_raw where clipping kept it)."""
         x0 = self.x0_hat if self.x0_raw is None else self.x0_raw
-        return eps_from_x0(x_t, x0, level)
+        eps_hat: Tensor = eps_from_x0(x_t, x0, level)
+        return eps_hat
 
 
 @dataclass(frozen=True, slots=True)

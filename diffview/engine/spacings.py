@@ -1,4 +1,4 @@
-"""Which N of a schedule's T times a run visits, falling (Lin et al. 2023, arXiv 2305.08891, table 2).
+"""Which N of a schedule's T times a run visits (Lin et al. 2023, arXiv 2305.08891, table 2).
 
 leading   i * (T // N), the spacing of the DDPM and DDIM code: ends at t = 0, misses t = T-1
 linspace  evenly from T-1 to 0, both included

@@ -47,7 +47,9 @@ def find(name: str) -> Entry:
     if path.is_file():
         return entry(path)
     if path.is_dir():
-        raise InputError(f"{path} is a folder: give a .safetensors file with a diffview card in it")
+        raise InputError(
+            f"{path} is a folder: give a .safetensors file with a diffview card in it"
+        )
     close = get_close_matches(name, by_id, n=1)
     hint = f" (did you mean '{close[0]}'?)" if close else ""
     known = ", ".join(by_id) or "none"

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from diffview.engine.conversions import TO_X0
 from diffview.engine.levels import NoiseLevel
@@ -71,6 +71,11 @@ class NetworkDenoiser:
         if label is None:
             raise InputError("this model needs a class: choose one of its labels")
         return self._network(x_t, t, label)
+
+
+def channels_last(network: nn.Module) -> nn.Module:
+    """The network with its weights in the memory order that convolutions run fastest in."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def takes_label(network: Callable[..., Tensor]) -> bool:

@@ -1,7 +1,7 @@
 """A small U-Net for pictures: pixel-unshuffle in, FiLM by time and class, pixel-shuffle out.
 
 Layout after Ho et al. (2020), arXiv 2006.11239, appendix B; FiLM as "scale-shift norm" in
-Dhariwal & Nichol (2021), arXiv 2105.05233; patches as in Hoogeboom et al. (2023), arXiv 2301.11093.
+Dhariwal & Nichol (2021), arXiv 2105.05233; patches: Hoogeboom et al. (2023), arXiv 2301.11093.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ class UNet(nn.Module):
                 self.down.append(self._block(width, config.base * multiplier, size))
                 width = config.base * multiplier
                 skips.append(width)
-        self.middle = nn.ModuleList([self._block(width, width, size), self._block(width, width, 0)])
+        self.middle = nn.ModuleList(
+            [self._block(width, width, size), self._block(width, width, 0)]
+        )
         self.up = nn.ModuleList()
         for depth, multiplier in reversed(list(enumerate(config.multipliers))):
             for _ in range(config.blocks + 1):
@@ -71,7 +73,9 @@ class UNet(nn.Module):
             if depth:
                 self.up.append(Upsample(width))
                 size *= 2
-        self.leave = nn.Sequential(norm(width), nn.SiLU(), zeroed(nn.Conv2d(width, inner, 3, padding=1)))
+        self.leave = nn.Sequential(
+            norm(width), nn.SiLU(), zeroed(nn.Conv2d(width, inner, 3, padding=1))
+        )
 
     def _block(self, width_in: int, width_out: int, size: int) -> ResidualBlock:
         return ResidualBlock(
@@ -167,6 +171,8 @@ class Upsample(nn.Module):
 
 class TimeEmbedding(nn.Module):
     """Sines and cosines of t over 1 to 10,000 periods, then a two-layer network."""
+
+    rates: Tensor
 
     def __init__(self, width: int, width_out: int) -> None:
         super().__init__()

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from diffview.atomic import replacing
 from diffview.errors import DiffviewError, InputError
+from diffview.models.network import channels_last
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class Trainer:
     def __init__(self, task: Task, settings: TrainSettings, device: str = "cpu") -> None:
         self.task, self.settings, self.device = task, settings, torch.device(device)
         torch.manual_seed(settings.seed)
-        self.network = task.network().to(self.device, memory_format=torch.channels_last)
+        self.network = channels_last(task.network().to(self.device))
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(),
@@ -116,7 +117,9 @@ class Trainer:
 
     def train_step(self) -> float:
         """One batch; returns its loss. Raises DiffviewError when the loss is not finite."""
-        generator = torch.Generator(self.device).manual_seed(self.settings.seed * 2**32 + self.step)
+        generator = torch.Generator(self.device).manual_seed(
+            self.settings.seed * 2**32 + self.step
+        )
         indices = self._indices().to(self.device)
         loss = self.task.loss(self.network, indices, generator)
         self.optimiser.zero_grad(set_to_none=True)
@@ -146,8 +149,8 @@ class Trainer:
         keep = min(self.settings.ema, (1 + self.step) / (10 + self.step))
         for mean, now in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
             mean.lerp_(now, 1 - keep)
-        for mean, now in zip(self.averaged.buffers(), self.network.buffers(), strict=True):
-            mean.copy_(now)
+        for kept, buffer in zip(self.averaged.buffers(), self.network.buffers(), strict=True):
+            kept.copy_(buffer)
 
     def save(self, path: Path) -> None:
         """Write a checkpoint; the last good one stays until the new one is whole."""
@@ -170,7 +173,9 @@ class Trainer:
         """Go on from a checkpoint. Raises InputError when it belongs to another training."""
         state = _read_checkpoint(path)
         if state.get("task") != self.task.name:
-            raise InputError(f"{path} is a checkpoint of '{state.get('task')}', not '{self.task.name}'")
+            raise InputError(
+                f"{path} is a checkpoint of '{state.get('task')}', not '{self.task.name}'"
+            )
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -192,7 +197,9 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise InputError(f"{path} is not a whole checkpoint ({error}); delete it to start again") from None
+        raise InputError(
+            f"{path} is not a whole checkpoint ({error}); delete it to start again"
+        ) from None
     if not isinstance(state, dict):
         raise InputError(f"{path} is not a checkpoint of this program; delete it to start again")
     return state

@@ -1,15 +1,15 @@
 """The samplers, one file each; a file registers its generator with `@sampler`.
 
-A sampler is `(denoise, x, levels, noise, **options) -> Iterator[Step]`: levels are N + 1, the last
-one CLEAN; it yields N evaluated steps, each with the state before its move, and the clean end.
-It knows nothing of seeds, progress, cancelling or recording, and never writes in place.
+A sampler is `(denoise, x, levels, noise, **options)` -> a generator of Step: levels are N + 1,
+the last one CLEAN; it yields N evaluated steps, each with the state before its move, and the clean
+end. It knows nothing of seeds, progress, cancelling or recording, and never writes in place.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
@@ -20,7 +20,7 @@ from diffview.errors import InputError
 if TYPE_CHECKING:
     from diffview.engine.estimate import Step
 
-Generator = TypeVar("Generator", bound=Callable[..., "Iterator[Step]"])
+Sampler = TypeVar("Sampler", bound=Callable[..., "Generator[Step, None, None]"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class SamplerInfo:
     stochastic: bool
     options: tuple[Option, ...]
     source: str
-    generate: Callable[..., Iterator[Step]]
+    generate: Callable[..., Generator[Step, None, None]]
 
 
 _REGISTRY: dict[str, SamplerInfo] = {}
@@ -49,10 +49,10 @@ def sampler(
     stochastic: bool,
     options: tuple[Option, ...] = (),
     source: str,
-) -> Callable[[Generator], Generator]:
+) -> Callable[[Sampler], Sampler]:
     """Register the decorated generator under `name` with the facts about it."""
 
-    def register(generate: Generator) -> Generator:
+    def register(generate: Sampler) -> Sampler:
         _REGISTRY[name] = SamplerInfo(
             name, title, order, nfe_per_step, stochastic, options, source, generate
         )

@@ -9,7 +9,7 @@ Song, Meng, Ermon (2021), arXiv 2010.02502, eq. 12 and 16.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -42,7 +42,7 @@ ETA = Option(
 )
 def ddim(
     denoise: Denoise, x: Tensor, levels: Sequence[NoiseLevel], noise: Noise, *, eta: float = 0.0
-) -> Iterator[Step]:
+) -> Generator[Step, None, None]:
     """Sample along `levels` (N + 1, the last clean) from x (B, *D)."""
     for i, (level, target) in enumerate(pairwise(levels)):
         estimate = denoise(x, level)

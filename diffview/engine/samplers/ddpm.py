@@ -11,7 +11,7 @@ the clean picture, with either variance.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -49,7 +49,7 @@ def ddpm(
     noise: Noise,
     *,
     variance: str = "small",
-) -> Iterator[Step]:
+) -> Generator[Step, None, None]:
     """Sample along `levels` (N + 1, the last clean) from x (B, *D)."""
     for i, (level, target) in enumerate(pairwise(levels)):
         estimate = denoise(x, level)

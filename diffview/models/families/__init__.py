@@ -80,7 +80,9 @@ def build(entry: Entry, make: Callable[[dict[str, Any]], nn.Module]) -> nn.Modul
         with torch.device("meta"):
             expected = {k: v.shape for k, v in make(config(entry)).state_dict().items()}
     except (TypeError, ValueError, KeyError, ZeroDivisionError, RuntimeError) as error:
-        raise InputError(f"{entry.path}: the network's configuration is damaged: {error}") from None
+        raise InputError(
+            f"{entry.path}: the network's configuration is damaged: {error}"
+        ) from None
     _check_names(entry, expected)
     tensors = load_tensors(tensorfile.read_bytes(entry.path))
     for name, tensor in tensors.items():

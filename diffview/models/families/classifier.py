@@ -1,4 +1,4 @@
-"""Family `classifier`: the small network of `models/classifier.py`; it judges, it is not sampled."""
+"""Family `classifier`: the small network of `models/classifier.py`; it judges, never samples."""
 
 from __future__ import annotations
 

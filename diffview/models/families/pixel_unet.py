@@ -6,7 +6,7 @@ import torch
 
 from diffview.models.catalog import Entry
 from diffview.models.families import build, family
-from diffview.models.network import NetworkDenoiser
+from diffview.models.network import NetworkDenoiser, channels_last
 from diffview.models.unet import UNet, UNetConfig
 
 
@@ -14,6 +14,6 @@ from diffview.models.unet import UNet, UNetConfig
 def load(entry: Entry, device: torch.device) -> NetworkDenoiser:
     """The denoiser; its null label is the one after the last class."""
     network = build(entry, lambda value: UNet(UNetConfig.from_json(value)))
-    network = network.to(device, memory_format=torch.channels_last)
+    network = channels_last(network.to(device))
     null = len(entry.card.classes) if entry.card.classes else None
     return NetworkDenoiser(entry.card, network, device, null)
