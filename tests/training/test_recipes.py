@@ -1,0 +1,101 @@
+"""Recipes register themselves, and each one's task does what its file says."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from diffview.errors import InputError
+from diffview.models.classifier import Classifier, ClassifierConfig
+from diffview.training import recipes
+from diffview.training.recipes.fashion import Fashion, stratified_times
+from diffview.training.recipes.fashion_classifier_clean import FashionClassifierClean, shifted
+
+FOLDER = Path(recipes.__file__).parent
+
+
+def test_every_file_registers_exactly_one_recipe_of_its_own_name():
+    files = {path.stem for path in FOLDER.glob("*.py")} - {"__init__"}
+    assert {name.replace("-", "_") for name in recipes.every()} == files
+
+
+@pytest.mark.parametrize("name", recipes.every())
+def test_a_recipe_makes_the_model_it_is_called_after(name):
+    info = recipes.find(name)
+    card = info.make().card()
+    assert card.id == name
+    assert card.licence and card.data_licence and card.description and card.limits
+    assert info.needs and info.takes
+
+
+def test_an_unknown_recipe_is_refused_with_the_nearest_and_all_names():
+    with pytest.raises(InputError, match=r"did you mean 'fashion'.*fashion-classifier-clean"):
+        recipes.find("fashon")
+
+
+def test_the_registry_itself_and_the_command_s_arguments_cost_no_torch():
+    code = (
+        "import argparse, sys, diffview.training.command as c, diffview.training.recipes;"
+        "c.add_arguments(argparse.ArgumentParser());"
+        "assert not {'torch', 'numpy', 'PIL'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_times_are_one_in_each_stratum():
+    t = stratified_times(50, 1000, torch.Generator().manual_seed(0))
+    assert (t // 20).tolist() == list(range(50))
+
+
+def test_dropping_every_label_trains_the_branch_without_a_class(tiny_fashion):
+    task = Fashion().task(tiny_fashion, "cpu")
+    seen = []
+
+    def network(x_t, t, label):
+        seen.append(label)
+        return torch.zeros_like(x_t)
+
+    indices, generator = torch.arange(96), torch.Generator().manual_seed(0)
+    task.loss(network, indices, generator)
+    dropped = seen[0] == 10
+    assert 0.05 < dropped.float().mean() < 0.3
+    assert torch.equal(seen[0][~dropped], task.labels[indices][~dropped])
+
+
+def test_shifts_move_a_picture_by_whole_pixels_and_let_black_in():
+    x = torch.rand(40, 1, 6, 7, generator=torch.Generator().manual_seed(1))
+    out = shifted(x, 2, torch.Generator().manual_seed(0))
+    found = set()
+    for before, after in zip(x[:, 0].numpy(), out[:, 0].numpy(), strict=True):
+        moves = [m for m in all_moves(2) if np.array_equal(moved(before, *m), after)]
+        assert len(moves) == 1
+        found.add(moves[0])
+    assert len(found) > 12
+
+
+def all_moves(most):
+    return [(dy, dx) for dy in range(-most, most + 1) for dx in range(-most, most + 1)]
+
+
+def moved(picture, dy, dx):
+    """The picture moved up by dy and left by dx, pixel by pixel."""
+    height, width = picture.shape
+    out = np.full_like(picture, -1)
+    for row in range(height):
+        for column in range(width):
+            if 0 <= row + dy < height and 0 <= column + dx < width:
+                out[row, column] = picture[row + dy, column + dx]
+    return out
+
+
+def test_a_classifier_that_knows_nothing_loses_log_of_the_number_of_classes(tiny_fashion):
+    task = FashionClassifierClean().task(tiny_fashion, "cpu")
+    network = Classifier(ClassifierConfig(channels=1, classes=10))
+    torch.nn.init.zeros_(network.head.weight)
+    torch.nn.init.zeros_(network.head.bias)
+    loss = task.loss(network, torch.arange(32), torch.Generator().manual_seed(0))
+    assert loss.item() == pytest.approx(np.log(10), rel=1e-5)
