@@ -16,7 +16,7 @@ MAX_WORKERS = 8
 def in_order(count: int, work: Callable[[int], T]) -> Generator[T, None, None]:
     """work(0), work(1), ..., a few ahead of the one that is asked for.
 
-    Threads suffice: the compressors of zlib, WebP and GIF let go of the interpreter's lock. They
+    Threads suffice: zlib and WebP let go of the interpreter's lock while they compress. They
     live inside this generator and end with it, so nobody else has to know of them. What a thread
     raises is raised here, in its turn.
     """

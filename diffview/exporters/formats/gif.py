@@ -28,8 +28,8 @@ from diffview.frames.pixels import Uint8
 
 CENTISECONDS = 100
 COLOURS = 256
-SAMPLED_PIXELS = 400_000
-K_MEANS_ROUNDS = 3
+SAMPLED_PIXELS = 60_000
+K_MEANS_ROUNDS = 1
 
 
 @exporter(
@@ -48,17 +48,18 @@ def gif(frames: Frames, target: Path, recipe: Recipe, clip: Clip) -> Iterator[in
     durations = clip.durations(len(frames), CENTISECONDS)
     palette = yield from _palette_of(frames)
 
-    def encoded(index: int) -> bytes:
-        return _image_block(palette.indices(frames[index]), durations[index])
+    def reduced(index: int) -> Uint8:
+        return palette.indices(frames[index])
 
     with (
         replacing(target) as partial,
         partial.open("wb") as file,
-        closing(in_order(len(frames), encoded)) as blocks,
+        closing(in_order(len(frames), reduced)) as pictures,
     ):
         file.write(_head(frames[0], palette, recipe))
-        for index, block in enumerate(blocks):
-            file.write(block)
+        for index, picture in enumerate(pictures):
+            # Compressed here: Pillow's LZW holds the interpreter's lock, threads bring nothing.
+            file.write(_image_block(picture, durations[index]))
             yield index + 1
         file.write(b";")
 
