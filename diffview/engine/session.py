@@ -2,13 +2,15 @@
 
 Tensors x_t, x0_hat (K, B, *D) float32 and, where guidance ran, base and direction; t, alpha, sigma
 (K,) float64; step, nfe (K,) int64; seconds, w0, w1, noise_std, w_raw (K,) float64. The header's
-metadata carries the RunSpec and what is known of the model and the versions, as JSON.
+metadata carries the RunSpec and what is known of the model and the versions, as JSON, and a
+checksum of all of it: a byte that turned over on a disk must not pass for a result.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,9 @@ from diffview.errors import InputError
 SESSION_SUFFIX = ".dvsession"
 METADATA_KEY = "diffview.session"
 SESSION_VERSION = 1
+PLAIN = TENSORS[:2]
+LEVEL = ("t", "alpha", "sigma")
+MOVE = ("w0", "w1", "noise_std", "w_raw")
 
 
 def save(trajectory: Trajectory, path: Path, about: Mapping[str, Any] | None = None) -> None:
@@ -43,24 +48,38 @@ def save(trajectory: Trajectory, path: Path, about: Mapping[str, Any] | None = N
         "diffview": diffview.__version__,
         "about": dict(about or {}),
     }
-    tensorfile.write_numpy(path, _arrays(trajectory), {METADATA_KEY: json.dumps(document)})
+    arrays = _arrays(trajectory)
+    text = json.dumps(with_checksum(document, arrays))
+    tensorfile.write_numpy(path, arrays, {METADATA_KEY: text})
 
 
 def _arrays(trajectory: Trajectory) -> dict[str, NDArray[Any]]:
     records = list(trajectory)
     moves = [record.move or Move(np.nan, np.nan, np.nan, np.nan) for record in records]
-    names = TENSORS if trajectory.guided else TENSORS[:2]
-    return {
-        **{name: trajectory.stack(name) for name in names},
-        "step": np.array([r.i for r in records], np.int64),
-        "nfe": np.array([r.nfe for r in records], np.int64),
-        "seconds": np.array([r.seconds for r in records], np.float64),
-        **{k: np.array([getattr(r.level, k) for r in records]) for k in ("t", "alpha", "sigma")},
-        **{
-            k: np.array([getattr(move, k) for move in moves], np.float64)
-            for k in ("w0", "w1", "noise_std", "w_raw")
-        },
+    numbers = {
+        **{name: [getattr(record.level, name) for record in records] for name in LEVEL},
+        **{name: [getattr(move, name) for move in moves] for name in MOVE},
+        "seconds": [record.seconds for record in records],
     }
+    return {
+        **{name: trajectory.stack(name) for name in (TENSORS if trajectory.guided else PLAIN)},
+        **{name: np.array(values, np.float64) for name, values in numbers.items()},
+        "step": np.array([record.i for record in records], np.int64),
+        "nfe": np.array([record.nfe for record in records], np.int64),
+    }
+
+
+def with_checksum(
+    document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+) -> dict[str, Any]:
+    """`document` with the CRC-32 of itself and of `arrays`, by which `load` notices damage."""
+    rest = {key: value for key, value in document.items() if key != "checksum"}
+    crc = zlib.crc32(json.dumps(rest, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        crc = zlib.crc32(f"{name} {array.dtype} {array.shape}".encode(), crc)
+        crc = zlib.crc32(array.reshape(-1).view(np.uint8).data, crc)
+    return {**rest, "checksum": f"{crc:08x}"}
 
 
 def load(path: Path) -> tuple[Trajectory, dict[str, Any]]:
@@ -73,48 +92,82 @@ def load(path: Path) -> tuple[Trajectory, dict[str, Any]]:
         raise InputError(f"{path} holds no saved run (it has no '{METADATA_KEY}' in its header)")
     try:
         document = json.loads(header.metadata[METADATA_KEY])
-        version = document["version"]
-        if not isinstance(version, int) or version > SESSION_VERSION:
-            raise InputError(
-                f"{path} has version {version}, this diffview reads up to {SESSION_VERSION}: "
-                "update diffview to open it"
-            )
-        trajectory = Trajectory(
-            specs.from_json(document["spec"]), document["data_shape"], int(document["stride"])
-        )
-        for record in _records(tensorfile.read_numpy(path), trajectory):
-            trajectory.append(record)
-        return trajectory, dict(document["about"])
+        _check_version(document["version"])
+        arrays = tensorfile.read_numpy(path)
+        if document["checksum"] != with_checksum(document, arrays)["checksum"]:
+            raise ValueError("its checksum does not fit its contents")
+        return _trajectory(document, arrays), dict(document["about"])
     except InputError as error:
         message = str(error)
         raise InputError(message if str(path) in message else f"{path}: {message}") from None
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise InputError(f"{path} is damaged: {type(error).__name__} {error}") from None
+    except KeyError as error:
+        raise InputError(f"{path} is damaged: it has no {error}") from None
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InputError(f"{path} is damaged: {error}") from None
 
 
-def _records(arrays: Mapping[str, NDArray[Any]], trajectory: Trajectory) -> list[StepRecord]:
-    count = len(arrays["step"])
-    expected = (count, trajectory.spec.batch, *trajectory.data_shape)
-    tensors = {name: arrays[name] for name in TENSORS if name in arrays}
-    for name, array in tensors.items():
-        if array.shape != expected or array.dtype != np.float32:
-            raise InputError(f"'{name}' has shape {array.shape}, the recipe asks for {expected}")
-    return [_record(arrays, tensors, k) for k in range(count)]
+def _check_version(version: object) -> None:
+    if type(version) is not int or version < 1:
+        raise ValueError("its version is not a number")
+    if version > SESSION_VERSION:
+        raise InputError(
+            f"the session has version {version}, this diffview reads up to {SESSION_VERSION}: "
+            "update diffview to open it"
+        )
 
 
-def _record(
-    arrays: Mapping[str, NDArray[Any]], tensors: Mapping[str, NDArray[Any]], k: int
-) -> StepRecord:
-    number = {name: float(arrays[name][k]) for name in ("t", "alpha", "sigma", "seconds")}
-    move = Move(*(float(arrays[name][k]) for name in ("w0", "w1", "noise_std", "w_raw")))
+def _trajectory(document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Trajectory:
+    stride, shape = document["stride"], document["data_shape"]
+    if not all(type(number) is int and number > 0 for number in (stride, *shape)):
+        raise ValueError(f"stride {stride} or shape {shape} is not of whole numbers above 0")
+    trajectory = Trajectory(specs.from_json(document["spec"]), shape, stride)
+    tensors = TENSORS if "base" in arrays or "direction" in arrays else PLAIN
+    _check_arrays(arrays, tensors, trajectory)
+    for k in range(len(arrays["step"])):
+        trajectory.append(_record(arrays, tensors, k))
+    return trajectory
+
+
+def _check_arrays(
+    arrays: Mapping[str, NDArray[Any]], tensors: Sequence[str], trajectory: Trajectory
+) -> None:
+    """Every array is there, of the recipe's shape, and the steps are those a run would keep."""
+    count, spec = arrays["step"].size, trajectory.spec
+    if count == 0:
+        raise ValueError("it holds no steps")
+    pictures = (count, spec.batch, *trajectory.data_shape)
+    expected = {
+        **dict.fromkeys(tensors, (pictures, np.float32)),
+        **dict.fromkeys((*LEVEL, *MOVE, "seconds"), ((count,), np.float64)),
+        **dict.fromkeys(("step", "nfe"), ((count,), np.int64)),
+    }
+    for name, (shape, dtype) in expected.items():
+        found = arrays[name]
+        if found.shape != shape or found.dtype != dtype:
+            raise ValueError(
+                f"'{name}' is {found.dtype} of shape {found.shape}, "
+                f"the recipe asks for {np.dtype(dtype)} of {shape}"
+            )
+    steps = [*range(0, spec.n_steps, trajectory.stride)[:count], spec.n_steps][:count]
+    if arrays["step"].tolist() != steps:
+        raise ValueError("its steps are not those of the recipe")
+    if not np.all(np.isfinite([arrays[name] for name in (*LEVEL, "seconds")])):
+        raise ValueError("a level or a duration is not a number")
+    if not all(np.all((arrays[name] >= 0) & (arrays[name] <= 1)) for name in ("alpha", "sigma")):
+        raise ValueError("alpha or sigma is outside 0 to 1")
+
+
+def _record(arrays: Mapping[str, NDArray[Any]], tensors: Sequence[str], k: int) -> StepRecord:
+    kept = {name: arrays[name][k] for name in tensors}
+    move = Move(**{name: float(arrays[name][k]) for name in MOVE})
     return StepRecord(
         i=int(arrays["step"][k]),
-        level=NoiseLevel(number["t"], number["alpha"], number["sigma"]),
-        x_t=tensors["x_t"][k],
-        x0_hat=tensors["x0_hat"][k],
-        base=tensors["base"][k] if "base" in tensors else None,
-        direction=tensors["direction"][k] if "direction" in tensors else None,
+        level=NoiseLevel(*(float(arrays[name][k]) for name in LEVEL)),
+        x_t=kept["x_t"],
+        x0_hat=kept["x0_hat"],
+        base=kept.get("base"),
+        direction=kept.get("direction"),
         move=None if np.isnan(move.w0) else move,
         nfe=int(arrays["nfe"][k]),
-        seconds=number["seconds"],
+        seconds=float(arrays["seconds"][k]),
     )
