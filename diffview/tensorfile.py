@@ -71,7 +71,10 @@ def read_header(path: Path) -> Header:
 def read_bytes(path: Path) -> bytes:
     """The whole file, after its header was found sound."""
     read_header(path)
-    return path.read_bytes()
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
 def read_numpy(path: Path) -> dict[str, NDArray[Any]]:
@@ -115,6 +118,10 @@ _OTHER_KINDS = {
 
 
 def _refuse_other_kinds(path: Path, first: bytes) -> None:
+    # A header length of 640 begins like a pickle, one of 60 like a web page: what decides is
+    # whether a JSON object follows a length that a header can have.
+    if first[8:9] == b"{" and int.from_bytes(first[:8], "little") <= MAX_HEADER:
+        return
     for start, what in _OTHER_KINDS.items():
         if first.startswith(start):
             raise InputError(f"{path} is not a safetensors file but {what}")
@@ -153,9 +160,11 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _tensor_info(entry: dict[str, Any]) -> TensorInfo:
     dtype, shape, (start, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if dtype not in DTYPE_BYTES:
+    if not isinstance(dtype, str) or dtype not in DTYPE_BYTES:
         raise ValueError(f"unknown number type {dtype!r}")
-    if not all(isinstance(n, int) and n >= 0 for n in (*shape, start, end)):
+    if not isinstance(shape, list):
+        raise ValueError("a shape that is not a list")
+    if not all(type(n) is int and n >= 0 for n in (*shape, start, end)):
         raise ValueError("a shape or an offset that is not a whole number")
     if end - start != prod(shape) * DTYPE_BYTES[dtype]:
         raise ValueError(f"shape {shape} does not take the {end - start} bytes it is given")
