@@ -6,6 +6,7 @@ import pytest
 from diffview.engine.levels import CLEAN, NoiseLevel
 from diffview.engine.spec import Guidance, RunSpec
 from diffview.engine.trajectory import StepRecord, Trajectory
+from diffview.exporters import every, job
 from diffview.exporters.recipe import Recipe
 
 ABOUT = {
@@ -94,3 +95,11 @@ def grey():
     pictures = np.repeat(levels, 3, axis=3).astype(np.uint8)
     pictures[2] = pictures[1]
     return Pictures(pictures)
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory):
+    """A folder with a guided run of colour pictures in every format; not to be written to."""
+    folder = tmp_path_factory.mktemp("exported") / "out"
+    list(job.export(run(shape=(3, 7, 5), guided=True), ABOUT, folder, list(every())))
+    return folder

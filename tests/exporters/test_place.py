@@ -60,7 +60,7 @@ def test_names_too_long_for_the_file_system_are_refused_before_anything_is_writt
 
 @pytest.mark.parametrize("name", ["con", "a:b", "end.", "what?", "LPT1.gif"])
 def test_names_that_windows_reserves_are_refused_there_with_a_better_one(tmp_path, name):
-    with pytest.raises(InputError, match="Windows takes no name such as .*: try"):
+    with pytest.raises(InputError, match=r"Windows takes no name such as .*: try"):
         place.check_name(tmp_path / name, windows=True)
     place.check_name(tmp_path / name, windows=False)
 
