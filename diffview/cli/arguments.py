@@ -1,0 +1,90 @@
+"""How words of the command line become values; what cannot be one is an InputError (exit 2)."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NoReturn
+
+from diffview.errors import InputError
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that raises InputError, and knows what a mistyped option was meant to be."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(
+            **settings, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raise InputError with argparse's message and where help is."""
+        raise InputError(f"{message} (see '{self.prog} --help')")
+
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        """The values of `args`. Raises InputError."""
+        values, rest = self.parse_known_args(args, namespace)
+        if rest:
+            self.error(self._unknown(rest[0]))
+        return values
+
+    def _unknown(self, word: str) -> str:
+        name = word.partition("=")[0]
+        close = get_close_matches(name, self._option_string_actions, n=1)
+        hint = f": did you mean {close[0]}?" if close and name.startswith("-") else ""
+        return f"'{word}' is not known here{hint}"
+
+
+def number(text: str) -> float:
+    """A number with a decimal point, in any locale; nan and inf are left to whoever uses it."""
+    try:
+        if "_" not in text:
+            return float(text)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"'{text}' is not a number such as 3 or 2.5")
+
+
+def whole(text: str) -> int:
+    """A whole number."""
+    if not re.fullmatch(r"[+-]?[0-9]+", text.strip()):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number")
+    return int(text)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Words between commas, each once."""
+    found = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not found:
+        raise argparse.ArgumentTypeError("at least one name is needed")
+    return found
+
+
+def megabytes(text: str) -> int:
+    """Bytes, from a number of megabytes above zero."""
+    value = number(text)
+    if not 0 < value < 1e9:
+        raise argparse.ArgumentTypeError(f"'{text}' MB must be above 0")
+    return round(value * 1e6)
+
+
+def assignment(text: str) -> tuple[str, str]:
+    """NAME=VALUE."""
+    name, equals, value = text.partition("=")
+    if not (name.strip() and equals and value.strip()):
+        raise argparse.ArgumentTypeError(f"'{text}' must look like eta=0.5")
+    return name.strip(), value.strip()
+
+
+def path(text: str) -> Path:
+    """A path; ~ is the home folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty path")
+    if "\0" in text:
+        raise argparse.ArgumentTypeError("a path cannot hold a zero byte")
+    return Path(text).expanduser()

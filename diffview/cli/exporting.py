@@ -1,0 +1,175 @@
+"""What `sample` and `export` share: the flags of an export, its checks, and writing it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Generator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from diffview import exporters
+from diffview.cli import arguments
+from diffview.cli.report import Report
+from diffview.engine.levels import CLEAN
+from diffview.engine.spec import RunSpec
+from diffview.engine.trajectory import StepRecord, Trajectory
+from diffview.errors import InputError
+from diffview.exporters import job
+from diffview.exporters.sequence import Selection, Sheets
+from diffview.frames.compose import POLICIES
+from diffview.frames.quantities import QUANTITIES
+
+
+def add_arguments(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """Declare where an export goes, what it shows, and in which formats."""
+    group = parser.add_argument_group("what is written")
+    group.add_argument(
+        "--out",
+        metavar="DIR",
+        type=arguments.path,
+        required=required,
+        help="a new folder for what --format asks for",
+    )
+    group.add_argument(
+        "--format",
+        metavar="NAME,...",
+        type=arguments.names,
+        default=("png",),
+        help=f"any of {', '.join(exporters.every())} (png)",
+    )
+    group.add_argument(
+        "--show",
+        metavar="NAME,...",
+        type=arguments.names,
+        default=("xt", "x0hat"),
+        help=f"side by side, any of {', '.join(QUANTITIES)} (xt,x0hat)",
+    )
+    group.add_argument(
+        "--brightness",
+        metavar="NAME",
+        default="clamp",
+        help="how values map to brightness: "
+        + ", ".join(f"{name} {what}" for name, what in POLICIES.items())
+        + " (clamp)",
+    )
+    group.add_argument(
+        "--every",
+        metavar="K",
+        type=arguments.whole,
+        default=1,
+        help="every K-th step, the last one always (1)",
+    )
+    group.add_argument(
+        "--scale",
+        metavar="K",
+        type=arguments.whole,
+        help="magnify K times, nearest neighbour (what brings a grid to about 512 pixels)",
+    )
+    group.add_argument(
+        "--caption", action="store_true", help="a line below with step, t and guidance"
+    )
+    group.add_argument(
+        "--sample",
+        metavar="K",
+        type=arguments.whole,
+        help="only sample K, from 0 (all, as a grid)",
+    )
+    group.add_argument(
+        "--fps",
+        metavar="F",
+        type=arguments.number,
+        default=12.0,
+        help="frames per second of animations (12)",
+    )
+    group.add_argument(
+        "--overwrite", action="store_true", help="replace an earlier export or session"
+    )
+
+
+def selection(args: argparse.Namespace) -> Selection:
+    """What the flags ask to see."""
+    return Selection(
+        quantities=args.show,
+        policies=(args.brightness,),
+        every=args.every,
+        sample=args.sample,
+        scale=args.scale,
+        caption=args.caption,
+    )
+
+
+def check(args: argparse.Namespace, spec: RunSpec, data_shape: tuple[int, ...]) -> None:
+    """Raise InputError for whatever the export of such a run would be refused for.
+
+    A run of zeros of the same shape is drawn, so nothing is sampled in vain.
+    """
+    job.check(args.out, args.format, fps=args.fps, overwrite=args.overwrite)
+    _check_writable(args.out)
+    blank = Trajectory(spec, data_shape)
+    blank.append(_blank_record(spec, data_shape))
+    Sheets(blank, selection(args))[0]
+
+
+def _blank_record(spec: RunSpec, data_shape: tuple[int, ...]) -> StepRecord:
+    zeros = np.zeros((spec.batch, *data_shape), np.float32)
+    guided = zeros if spec.guidance.kind != "none" else None
+    return StepRecord(0, CLEAN, zeros, zeros, guided, guided, None, 0, 0.0)
+
+
+def _check_writable(target: Path) -> None:
+    above = next(parent for parent in target.absolute().parents if parent.exists())
+    if not above.is_dir():
+        raise InputError(f"{target} cannot be made: {above} is a file, not a folder")
+    if not os.access(above, os.W_OK):
+        raise InputError(f"{target} cannot be made: folder {above} is not writable")
+
+
+def check_file(file: Path, *, overwrite: bool) -> None:
+    """Raise InputError when `file` cannot be written, or is there already."""
+    if file.is_dir():
+        raise InputError(f"{file} is a folder: give a file's name, such as run.dvsession")
+    if file.exists() and not overwrite:
+        raise InputError(f"{file} is there already: choose another name, or add --overwrite")
+    if not file.parent.is_dir():
+        raise InputError(f"{file} cannot be made: there is no folder {file.parent}")
+    _check_writable(file)
+
+
+def write(
+    args: argparse.Namespace, trajectory: Trajectory, about: Mapping[str, Any], report: Report
+) -> list[str]:
+    """Export as the flags say; returns the files that are there now."""
+    steps = job.export(
+        trajectory,
+        about,
+        args.out,
+        args.format,
+        selection(args),
+        fps=args.fps,
+        overwrite=args.overwrite,
+    )
+    with closing(cast("Generator[job.Progress]", steps)):  # an interrupt must clean up at once
+        for step in steps:
+            report.progress("writing", step.done, step.total)
+            report.event("written", done=step.done, total=step.total)
+    return sorted(str(path) for path in args.out.rglob("*") if path.is_file())
+
+
+def listed(files: list[str]) -> str:
+    """Files as a person wants them told: a folder's files after its name, frames as a count."""
+    folders: dict[str, list[str]] = {}
+    for file in map(Path, files):
+        folders.setdefault(str(file.parent), []).append(file.name)
+    return "; ".join(f"{folder}: {_counted(names)}" for folder, names in folders.items())
+
+
+def _counted(names: list[str]) -> str:
+    frames = [name for name in names if name.endswith(".png")]
+    others = [name for name in names if name not in frames]
+    if frames:
+        others.append(f"{len(frames)} PNG frames" if len(frames) > 1 else frames[0])
+    return ", ".join(others)

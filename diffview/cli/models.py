@@ -1,0 +1,80 @@
+"""List what can be run: the models that ship with diffview."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from diffview.models import catalog
+from diffview.models.catalog import Entry
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare --json."""
+    parser.add_argument("--json", action="store_true", help="one JSON object per line, in full")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the models, one a line."""
+    entries = catalog.bundled()
+    if args.json:
+        for entry in entries:
+            print(json.dumps(facts(entry)))
+    elif entries:
+        print(table([_row(entry) for entry in entries]))
+    else:
+        print("no models ship with this copy of diffview; give a model's file to --model")
+    return 0
+
+
+def facts(entry: Entry) -> dict[str, Any]:
+    """What --json says of a model."""
+    card = entry.card
+    return {
+        "id": card.id,
+        "title": card.title,
+        "family": card.family,
+        "samples": card.samples,
+        "shape": list(card.data_shape),
+        "classes": list(card.classes),
+        "prediction": card.prediction,
+        "schedule": card.schedule.name,
+        "T": card.schedule.T,
+        "parameters": card.parameters,
+        "defaults": dict(card.defaults),
+        "licence": card.licence,
+        "data_licence": card.data_licence,
+        "source": card.source,
+        "bundled": entry.bundled,
+        "path": str(entry.path),
+        "weights_sha256": card.weights_sha256,
+    }
+
+
+HEAD = ("ID", "TITLE", "SHAPE", "CLASSES", "PREDICTS", "SCHEDULE", "PARAMETERS", "LICENCE", "USE")
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    card = entry.card
+    return (
+        card.id,
+        card.title,
+        "x".join(map(str, card.data_shape)),
+        str(len(card.classes) or "-"),
+        card.prediction,
+        f"{card.schedule.name}, T {card.schedule.T}" if card.samples else "-",
+        f"{card.parameters / 1e6:.2f} M",
+        card.licence or "-",
+        "sample" if card.samples else "judge",
+    )
+
+
+def table(rows: list[tuple[str, ...]]) -> str:
+    """Rows under HEAD, columns aligned."""
+    lines = [HEAD, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )

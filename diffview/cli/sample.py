@@ -1,0 +1,275 @@
+"""Run a model and write what happened: pictures, animations, the raw trajectory, a session.
+
+Everything is checked before the model is loaded: a run that cannot be written is not started.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from diffview.cli import arguments, exporting
+from diffview.cli.report import Report
+from diffview.engine import samplers, session, spacings
+from diffview.engine.spec import RunSpec, declared_options, parse_seeds
+from diffview.engine.trajectory import Float32, StepRecord, Trajectory
+from diffview.errors import DiffviewError, InputError
+from diffview.models import catalog, sampling
+from diffview.models.card import ModelCard
+from diffview.models.catalog import Entry
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags; the samplers' own options are listed at the end."""
+    parser.epilog = _options_help()
+    group = parser.add_argument_group("what is run")
+    group.add_argument(
+        "--model", metavar="ID|FILE", default="fashion", help="see 'diffview models' (fashion)"
+    )
+    group.add_argument("--label", metavar="N|NAME", help="the class to draw, by number or name")
+    group.add_argument("--prompt", metavar="TEXT", help="for models that take a text")
+    group.add_argument("--negative-prompt", metavar="TEXT", help="for models that take a text")
+    group.add_argument(
+        "--guidance",
+        metavar="γ",
+        type=arguments.number,
+        help="0 unconditional, 1 conditional, above 1 guided (the model's own, else "
+        f"{sampling.DEFAULTS['guidance']:g}); needs --label",
+    )
+    group.add_argument(
+        "--sampler", metavar="NAME", help=f"any of {', '.join(samplers.every())} (the model's own)"
+    )
+    group.add_argument(
+        "--steps",
+        metavar="N",
+        type=arguments.whole,
+        help="1 to the schedule's T (the model's own)",
+    )
+    group.add_argument(
+        "--spacing",
+        metavar="NAME",
+        help=f"any of {', '.join(sorted(spacings.SPACINGS))} (the model's own)",
+    )
+    group.add_argument(
+        "--seeds", metavar="0-15", default="0", help="one sample for each: 7, 0-15 or 1,5,9-12 (0)"
+    )
+    group.add_argument(
+        "--option",
+        metavar="NAME=VALUE",
+        type=arguments.assignment,
+        action="append",
+        default=[],
+        help="an option of the sampler, listed below; can be repeated",
+    )
+    group.add_argument(
+        "--init-noise",
+        metavar="FILE",
+        type=arguments.path,
+        help="a safetensors file whose tensor x (samples, *shape) replaces the seeded start",
+    )
+    group.add_argument(
+        "--device", metavar="NAME", default="auto", help=f"{', '.join(sampling.DEVICES)} (auto)"
+    )
+    group.add_argument(
+        "--budget",
+        metavar="MB",
+        type=arguments.megabytes,
+        help="memory for the kept steps; fewer are kept where it is short (2147)",
+    )
+    exporting.add_arguments(parser, required=False)
+    parser.add_argument(
+        "--session", metavar="FILE", type=arguments.path, help="also save the run, as .dvsession"
+    )
+    parser.add_argument("--json", action="store_true", help="events on stdout, one object a line")
+
+
+def _options_help() -> str:
+    lines = ["options of the samplers, for --option NAME=VALUE:"]
+    for name, info in samplers.every().items():
+        own = [option.name for option in info.options]
+        for option in declared_options(name).values():
+            allowed = ", ".join(option.choices) or _range(option.low, option.high)
+            if option.name in own or info is next(iter(samplers.every().values())):
+                whose = name if option.name in own else "every sampler"
+                lines.append(f"  {option.name} ({whose}): {allowed} ({option.default})")
+                lines.append(f"      {option.help}")
+    return "\n".join(lines)
+
+
+def _range(low: float | None, high: float | None) -> str:
+    return "true or false" if low is None and high is None else f"{low:g} to {high:g}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that was found possible."""
+
+    entry: Entry
+    spec: RunSpec
+    trajectory: Trajectory
+    init_noise: Float32 | None
+
+    @property
+    def card(self) -> ModelCard:
+        """What the model is."""
+        return self.entry.card
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check, sample, write."""
+    with Report(as_json=args.json) as report:
+        plan = _plan(args)
+        _tell(plan, args, report)
+        device = sampling.choose_device(args.device)
+        model = sampling.open_model(plan.entry, device)
+        about = sampling.about(
+            plan.card, device=str(device), given_noise=plan.init_noise is not None
+        )
+        try:
+            seconds = _sample(plan, model, report)
+        except DiffviewError as error:
+            raise _with_what_was_kept(error, args, plan, about, report) from error
+        files = _write(args, plan, about, report)
+        _tell_end(plan, str(device), seconds, files, report)
+    return 0
+
+
+def _plan(args: argparse.Namespace) -> Plan:
+    """Everything that can be refused is refused here. Raises InputError."""
+    if args.out is None and args.session is None:
+        raise InputError("nothing would be written: give --out DIR, or --session FILE, or both")
+    entry = catalog.find(args.model)
+    _refuse_prompts(args, entry.card)
+    if args.guidance is not None and args.label is None and entry.card.classes:
+        raise InputError(
+            f"--guidance {args.guidance:g} has nothing to steer to: choose --label, one of "
+            f"{_listed(entry.card.classes)}"
+        )
+    spec = sampling.spec_for(
+        entry.card,
+        sampler=args.sampler,
+        steps=args.steps,
+        spacing=args.spacing,
+        guidance=args.guidance,
+        label=args.label,
+        seeds=parse_seeds(args.seeds),
+        options=dict(args.option),
+    )
+    if args.out is not None:
+        exporting.check(args, spec, entry.card.data_shape)
+    if args.session is not None:
+        exporting.check_file(args.session, overwrite=args.overwrite)
+    noise = args.init_noise and sampling.read_init_noise(args.init_noise, spec, entry.card)
+    return Plan(entry, spec, sampling.trajectory_for(entry.card, spec, args.budget), noise)
+
+
+def _refuse_prompts(args: argparse.Namespace, card: ModelCard) -> None:
+    if args.prompt is None and args.negative_prompt is None:
+        return
+    instead = f"choose --label, one of {_listed(card.classes)}" if card.classes else "leave it out"
+    raise InputError(f"model '{card.id}' takes no prompt: {instead}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+
+
+def _tell(plan: Plan, args: argparse.Namespace, report: Report) -> None:
+    spec = plan.spec
+    if plan.card.classes and spec.condition is None:
+        report.note("no --label was given: sampling without a condition, unguided")
+    if plan.trajectory.stride > 1:
+        report.note(
+            f"the memory budget keeps one step in {plan.trajectory.stride} of {spec.n_steps}: "
+            "more with --budget"
+        )
+    report.event("start", spec=spec.to_json(), stride=plan.trajectory.stride)
+
+
+def _sample(plan: Plan, model: sampling.Model, report: Report) -> list[float]:
+    """Run the plan; returns the seconds of each step that called the network."""
+    n_steps = plan.spec.n_steps
+    seconds: list[float] = []
+    report.progress("sampling", 0, n_steps)
+    for record in sampling.sample_into(plan.trajectory, model, plan.init_noise):
+        done = min(record.i + 1, n_steps)
+        report.progress("sampling", done, n_steps, f"  {record.seconds * 1e3:.1f} ms/step")
+        left = report.remaining("sampling", done, n_steps)
+        report.event("step", **_facts(record, n_steps, left))
+        seconds.append(record.seconds)
+    return seconds[:n_steps]
+
+
+def _facts(record: StepRecord, n_steps: int, remaining: float) -> dict[str, Any]:
+    return {
+        "i": record.i,
+        "n_steps": n_steps,
+        "t": record.level.t,
+        "alpha": record.level.alpha,
+        "sigma": record.level.sigma,
+        "nfe": record.nfe,
+        "seconds": record.seconds,
+        "remaining_s": remaining,
+    }
+
+
+def _with_what_was_kept(
+    error: DiffviewError,
+    args: argparse.Namespace,
+    plan: Plan,
+    about: dict[str, Any],
+    report: Report,
+) -> DiffviewError:
+    """The same error, after the frames before it were written and its message says where."""
+    if not len(plan.trajectory):
+        return error
+    _write(args, plan, about, report)
+    where = " and ".join(str(path) for path in (args.out, args.session) if path is not None)
+    count = len(plan.trajectory)
+    frames = "the frame before it is" if count == 1 else f"the {count} frames before it are"
+    return type(error)(f"{error}; {frames} in {where}")
+
+
+def _write(
+    args: argparse.Namespace, plan: Plan, about: dict[str, Any], report: Report
+) -> list[str]:
+    files = []
+    if args.session is not None:
+        session.save(plan.trajectory, args.session, about)
+        files.append(str(args.session))
+    if args.out is not None:
+        files += exporting.write(args, plan.trajectory, about, report)
+    return files
+
+
+def _tell_end(
+    plan: Plan, device: str, seconds: list[float], files: list[str], report: Report
+) -> None:
+    spec, trajectory = plan.spec, plan.trajectory
+    # The first call warms caches up, so the mean would tell of that.
+    ms_per_step = median(seconds) * 1e3
+    report.event(
+        "done",
+        files=files,
+        samples=spec.batch,
+        nfe=trajectory.nfe,
+        seconds=sum(seconds),
+        ms_per_step=ms_per_step,
+        device=device,
+    )
+    samples = "1 sample" if spec.batch == 1 else f"{spec.batch} samples"
+    report.result(
+        f"{samples} of {_subject(plan)} by {spec.sampler} in {spec.n_steps} steps on {device}: "
+        f"NFE {trajectory.nfe}, {ms_per_step:.1f} ms/step, {sum(seconds):.1f} s"
+    )
+    report.result(f"wrote {exporting.listed(files)}")
+
+
+def _subject(plan: Plan) -> str:
+    spec, card = plan.spec, plan.card
+    if isinstance(spec.condition, int):
+        return f"{card.id} ({card.classes[spec.condition]}, γ {spec.guidance.scale:g})"
+    return card.id
