@@ -1,0 +1,250 @@
+"""diffview from Python: open or wrap a model, sample it, look at every step.
+
+    model = diffview.wrap(my_unet, shape=(3, 32, 32), schedule="linear", prediction="eps")
+    run = diffview.sample(model, sampler="ddim", steps=50, seeds=range(16))
+    run.x_t, run.x0_hat        # (N + 1, B, *D)
+
+The names live in the package itself (`diffview.open`, ...) and load on first use.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from diffview.engine import session
+from diffview.engine.options import Value
+from diffview.engine.spec import RunSpec, parse_seeds
+from diffview.engine.trajectory import Trajectory
+from diffview.errors import DiffviewError, InputError
+from diffview.models import catalog, sampling
+from diffview.models.sampling import Label, Model
+from diffview.models.wrapped import wrap
+
+__all__ = ["Run", "SamplingError", "explore", "load", "open", "sample", "wrap"]
+
+Seeds = int | str | Sequence[int]
+
+
+class Run:
+    """A run as tensors: K kept steps (N + 1 unless memory was short), B samples of shape D."""
+
+    def __init__(
+        self, trajectory: Trajectory, about: Mapping[str, Any], model: Model | None = None
+    ) -> None:
+        self.trajectory, self.about, self.model = trajectory, dict(about), model
+
+    def __repr__(self) -> str:
+        spec, shape = self.spec, "x".join(map(str, self.trajectory.data_shape))
+        return (
+            f"<Run of '{spec.model_id}': {spec.sampler}, {len(self.trajectory)} steps kept of "
+            f"{spec.n_steps + 1}, {spec.batch} samples of {shape}, NFE {self.nfe}>"
+        )
+
+    @property
+    def spec(self) -> RunSpec:
+        """All that reproduces the run."""
+        return self.trajectory.spec
+
+    @property
+    def nfe(self) -> int:
+        """Network evaluations of one sample."""
+        return self.trajectory.nfe
+
+    @cached_property
+    def x_t(self) -> Tensor:
+        """What the sampler held before each step, and the picture at the end: (K, B, *D)."""
+        return torch.from_numpy(self.trajectory.stack("x_t"))
+
+    @cached_property
+    def x0_hat(self) -> Tensor:
+        """The one-step estimate of the picture at each step: (K, B, *D)."""
+        return torch.from_numpy(self.trajectory.stack("x0_hat"))
+
+    @cached_property
+    def base(self) -> Tensor | None:
+        """Unconditional x0_hat, (K, B, *D); None where no guidance ran.
+
+        x0_hat at another guidance scale is base + scale * direction.
+        """
+        return self._guided("base")
+
+    @cached_property
+    def direction(self) -> Tensor | None:
+        """Conditional minus unconditional x0_hat, (K, B, *D); None where no guidance ran."""
+        return self._guided("direction")
+
+    @property
+    def t(self) -> Tensor:
+        """The schedule's time of each step, (K,) float64; 0 at the clean end."""
+        return self._levels("t")
+
+    @property
+    def alpha(self) -> Tensor:
+        """alpha of x_t = alpha x_0 + sigma eps, (K,) float64."""
+        return self._levels("alpha")
+
+    @property
+    def sigma(self) -> Tensor:
+        """sigma of x_t = alpha x_0 + sigma eps, (K,) float64."""
+        return self._levels("sigma")
+
+    def save(self, path: str | Path) -> None:
+        """Write the run as a session, for `load`, the window and the command line."""
+        session.save(self.trajectory, Path(path).expanduser(), self.about)
+
+    def _guided(self, name: str) -> Tensor | None:
+        return torch.from_numpy(self.trajectory.stack(name)) if self.trajectory.guided else None
+
+    def _levels(self, name: str) -> Tensor:
+        values = [getattr(record.level, name) for record in self.trajectory]
+        return torch.tensor(values, dtype=torch.float64)
+
+
+class SamplingError(DiffviewError):
+    """A run broke off; `run` holds the steps before it."""
+
+    def __init__(self, message: str, run: Run) -> None:
+        super().__init__(message)
+        self.run = run
+
+
+def open(model: str | Path, *, device: str = "auto") -> Model:
+    """The model with this id ("fashion"), or in this file, ready to be called or sampled.
+
+    Raises InputError when there is no such model or no such device.
+    """
+    entry = catalog.find(str(model))
+    if not entry.card.samples:
+        raise InputError(f"model '{entry.card.id}' judges pictures, it cannot be sampled")
+    opened: Model = sampling.open_model(entry, device)
+    return opened
+
+
+def sample(
+    model: Model | str | Path,
+    *,
+    sampler: str | None = None,
+    steps: int | None = None,
+    spacing: str | None = None,
+    guidance: float | None = None,
+    label: Label = None,
+    seeds: Seeds | None = None,
+    init_noise: Tensor | ArrayLike | None = None,
+    options: Mapping[str, Value] | None = None,
+    device: str = "auto",
+    budget: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Run:
+    """Run a model (from `open` or `wrap`, an id, or a file) and keep every step.
+
+    What is None comes from the model's card, else: "ddim", 50 steps, "trailing", guidance 3 if
+    there is a label. label: a number, a name, or one for each sample. seeds: one sample for each,
+    as numbers or as "0-15"; an int is the seed of one sample. init_noise (B, *D) replaces the
+    start x_T, and makes seeds 0 to B-1 unless given. budget: bytes to keep, else 2 GiB; where
+    that is short fewer steps are kept, with a warning. progress(done, steps) is called after each
+    step. "auto" leaves an opened model on its device.
+
+    Raises InputError for what cannot be run, SamplingError, whose .run holds the steps before,
+    when the network fails or yields NaN.
+    """
+    ready = _opened(model, device)
+    start = None if init_noise is None else _noise(init_noise)
+    spec = sampling.spec_for(
+        ready.card,
+        sampler=sampler,
+        steps=steps,
+        spacing=spacing,
+        guidance=guidance,
+        label=label,
+        seeds=_seeds(seeds, start),
+        options=options,
+        guidable=ready.null_condition(1) is not None,
+    )
+    trajectory = sampling.trajectory_for(ready.card, spec, budget)
+    if trajectory.stride > 1:
+        warnings.warn(
+            f"to stay within the memory budget one step in {trajectory.stride} is kept; "
+            "give a larger budget to keep all",
+            stacklevel=2,
+        )
+    about = sampling.about(ready.card, device=str(ready.device), given_noise=start is not None)
+    run = Run(trajectory, about, ready)
+    _fill(run, ready, start, progress)
+    return run
+
+
+def load(path: str | Path) -> Run:
+    """The run saved in `path` (a .dvsession or a trajectory.safetensors).
+
+    Raises InputError naming the file and what is wrong with it.
+    """
+    return Run(*session.load(Path(path).expanduser()))
+
+
+def explore(model: Model | Run | str | Path) -> int:
+    """Open the window on a model or a run of this process; returns when it is closed."""
+    from diffview.ui.app import main as show
+
+    code: int
+    if isinstance(model, Run):
+        code = show(model=model.model, run=model.trajectory)
+    else:
+        code = show(model=_opened(model, "auto"))
+    return code
+
+
+def _opened(model: Model | str | Path, device: str) -> Model:
+    if isinstance(model, str | Path):
+        return open(model, device=device)
+    if not hasattr(model, "card"):
+        raise InputError(
+            f"a {type(model).__name__} is not a model: give an id, a file, or "
+            "diffview.wrap(network, shape=..., schedule=..., prediction=...)"
+        )
+    if device != "auto" and sampling.choose_device(device) != torch.device(model.device):
+        raise InputError(
+            f"the model lies on {model.device}, not on {device}: say where when it is opened or "
+            "wrapped, and leave device out here"
+        )
+    return model
+
+
+def _noise(noise: Tensor | ArrayLike) -> Any:
+    if isinstance(noise, Tensor):
+        return noise.detach().to("cpu", torch.float32).numpy()
+    return np.asarray(noise, np.float32)
+
+
+def _seeds(seeds: Seeds | None, start: Any) -> tuple[int, ...]:
+    if seeds is None:
+        return tuple(range(len(start))) if start is not None and start.ndim else (0,)
+    if isinstance(seeds, str):
+        return parse_seeds(seeds)
+    if isinstance(seeds, int | np.integer):
+        return (int(seeds),)
+    return tuple(int(seed) for seed in seeds)
+
+
+def _fill(run: Run, model: Model, start: Any, progress: Callable[[int, int], None] | None) -> None:
+    with closing(sampling.sample_into(run.trajectory, model, start)) as records:
+        try:
+            for record in records:
+                if progress is not None and record.i < run.spec.n_steps:
+                    progress(record.i + 1, run.spec.n_steps)
+        except InputError:
+            raise
+        except DiffviewError as error:
+            kept = len(run.trajectory)
+            raise SamplingError(
+                f"{error} ({kept} steps are in .run of this error)", run
+            ) from error
