@@ -59,7 +59,7 @@ class Option:
 
 CLIP = Option(
     name="clip",
-    title="Clip x̂₀",
+    title="Clip estimate",
     default="none",
     choices=("none", "clamp"),
     help="Limit the estimate to the data's range at every step.",
@@ -67,7 +67,7 @@ CLIP = Option(
 )
 REDERIVE_EPS = Option(
     name="rederive_eps",
-    title="ε from clipped x̂₀",
+    title="Re-derive ε",
     default=True,
     help="Derive ε anew after clipping (guided-diffusion); off: ε of the estimate before it "
     "(diffusers).",

@@ -18,9 +18,9 @@ from diffview.frames import pixels, quantities
 from diffview.frames.pixels import Uint8
 
 POLICIES = {
-    "clamp": "−1 … 1",
-    "wide": "−3 … 3",
-    "stretch": "min … max",
+    "clamp": "±1",
+    "wide": "±3",
+    "stretch": "min–max",
 }
 """How values map to brightness: the data's range, three times it, or this frame's own range."""
 
@@ -69,11 +69,28 @@ def compose(trajectory: Trajectory, view: ViewState) -> Frame:
         i=record.i,
         n_steps=spec.n_steps,
         level=record.level,
-        guidance_scale=None if spec.guidance.kind == "none" else (
-            spec.guidance.scale if scale is None else scale
-        ),
+        guidance_scale=None
+        if spec.guidance.kind == "none"
+        else (spec.guidance.scale if scale is None else scale),
         tiles=tuple(tiles(record, name, policy) for name, policy in shown),
     )
+
+
+def merged(frame: Frame, few: Frame) -> Frame:
+    """`frame` with its first samples taken from `few`, the others at a third of their brightness.
+
+    Shown while a run is being redone: what is bright is new, what is dim still belongs to the old.
+    """
+    pairs = zip(frame.tiles, few.tiles, strict=True)
+    return replace(frame, key=None, tiles=tuple(_merged_tiles(old, new) for old, new in pairs))
+
+
+def _merged_tiles(old: Tiles, new: Tiles) -> Tiles:
+    out = old.pixels // 3
+    out[..., 3] = 255
+    out[: len(new.pixels)] = new.pixels
+    values = np.concatenate([new.values, old.values[len(new.values) :]])
+    return Tiles(old.quantity, out, values)
 
 
 def at_scale(trajectory: Trajectory, record: StepRecord, scale: float | None) -> StepRecord:
@@ -86,6 +103,12 @@ def at_scale(trajectory: Trajectory, record: StepRecord, scale: float | None) ->
     if trajectory.spec.option("clip") == "clamp":
         x0_hat = np.clip(x0_hat, -1, 1)
     return replace(record, x0_hat=x0_hat)
+
+
+def one_sample(record: StepRecord, sample: int) -> StepRecord:
+    """The record with one sample alone, as a batch of one (views, no copies)."""
+    cut = {name: array[sample : sample + 1] for name, array in record.arrays().items()}
+    return replace(record, **cut)  # type: ignore[arg-type]
 
 
 def tiles(record: StepRecord, name: str, policy: str) -> Tiles:

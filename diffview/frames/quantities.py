@@ -17,10 +17,15 @@ from diffview.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """One thing a pane can show; `extent` is the value drawn at full strength either side of 0."""
+    """One thing a pane can show.
+
+    `label` has mathematics in it, `word` none; `extent` is the value drawn at full strength either
+    side of 0.
+    """
 
     name: str
     label: str
+    word: str
     title: str
     help: str
     signed: bool
@@ -65,38 +70,38 @@ def _three_per_sigma(record: StepRecord) -> float:
 
 _ALL = (
     Quantity(
-        "xt", "x_t", "what the sampler holds",
+        "xt", "x_t", "State", "what the sampler holds",
         "x_t, the state before this step's move: picture times α plus noise times σ.",
         False, False, lambda record: record.x_t,
     ),
     Quantity(
-        "x0hat", "x̂₀", "where it thinks it is going",
+        "x0hat", "x̂₀", "Estimate", "where it thinks it is going",
         "x̂₀, the one-step estimate of the picture from x_t: base + γ · direction.",
         False, False, lambda record: record.x0_hat,
     ),
     Quantity(
-        "x0cond", "x̂₀ cond.", "the estimate for this condition",
+        "x0cond", "x̂₀ cond.", "Conditional", "the estimate for this condition",
         "x̂₀ under the condition alone, γ = 1.",
         False, True, _conditional,
     ),
     Quantity(
-        "x0uncond", "x̂₀ uncond.", "the estimate without condition",
+        "x0uncond", "x̂₀ uncond.", "Unconditional", "the estimate without condition",
         "x̂₀ without condition, γ = 0.",
         False, True, _unguided,
     ),
     Quantity(
-        "diff", "x̂₀ c − u", "where the condition pulls",
+        "diff", "x̂₀ c − u", "Difference", "where the condition pulls",
         "x̂₀ conditional minus x̂₀ unconditional: the direction that γ multiplies. "
         "Blue below zero, amber above.",
         True, True, _direction,
     ),
     Quantity(
-        "eps", "ε̂", "the noise it sees",
+        "eps", "ε̂", "Noise", "the noise it sees",
         "ε̂ = (x_t − α x̂₀) / σ, the noise that goes with the estimate; drawn from −3 to 3.",
         True, False, _eps, _three,
     ),
     Quantity(
-        "score", "score", "uphill in log p",
+        "score", "score", "Score", "uphill in log p",
         "∇ log p(x_t) = −ε̂ / σ; drawn from −3/σ to 3/σ.",
         True, False, _score, _three_per_sigma,
     ),

@@ -60,7 +60,7 @@ class _SvgEngine(QIconEngine):
     def scaledPixmap(
         self, size: QSize, mode: QIcon.Mode, state: QIcon.State, scale: float
     ) -> QPixmap:
-        return self.pixmap(size, mode, state)  # size is in device pixels already
+        return self.pixmap(size * scale, mode, state)
 
     def _colour(self, mode: QIcon.Mode) -> str:
         disabled = mode == QIcon.Mode.Disabled

@@ -74,7 +74,7 @@ LIGHT = Theme(
     name="light", dark=False,
     window="#f2f4f7", panel="#ffffff", field="#edf0f4", field_hover="#e2e7ee",
     border="#d8dde5", outline="#b6bfcb", text="#191c22", muted="#525b69", disabled="#858e9b",
-    accent="#1a63c9", accent_hover="#2f77dd", on_accent="#ffffff", selection="#d6e5fb",
+    accent="#1a63c9", accent_hover="#2a6dcf", on_accent="#ffffff", selection="#d6e5fb",
     groove="#cfd6df", handle="#22262e", tooltip="#ffffff",
     x_t="#1a63c9", x0_hat="#a65300", x0_cond="#b83a16", x0_uncond="#736400",
     difference="#b02a78", eps="#0a6f66", score="#3d7010", gamma="#7638cc", snr="#0b7049",
@@ -180,14 +180,21 @@ _PALETTE = {
 
 def style_sheet(theme: Theme) -> str:
     """The one style sheet, from the tokens."""
-    arrows = {
-        "arrow_down": resources.path("icons", "arrow-down.svg").as_posix(),
-        "arrow_up": resources.path("icons", "arrow-up.svg").as_posix(),
-        "check": resources.path("icons", f"check-{theme.name}.svg").as_posix(),
+    drawn = {
+        "arrow_down": _drawing("arrow-down"),
+        "minus": _drawing("arrow-minus"),
+        "plus": _drawing("arrow-plus"),
+        "check": _drawing(f"check-{theme.name}"),
     }
-    return Template(_STYLE_SHEET).substitute(asdict(theme) | arrows)
+    return Template(_STYLE_SHEET).substitute(asdict(theme) | drawn)
 
 
+def _drawing(name: str) -> str:
+    return resources.path("icons", f"{name}.svg").as_posix()
+
+
+# Setting the spacing of a list as a property makes it lay out its items again once this sheet has
+# given them their height; a list inside another widget has laid them out before that.
 _STYLE_SHEET = """
 QMainWindow, QDialog { background: $window; }
 QWidget { color: $text; }
@@ -270,25 +277,19 @@ QLineEdit:disabled, QAbstractSpinBox:disabled, QComboBox:disabled {
     color: $disabled; background: $panel;
 }
 QLineEdit[invalid="true"], QAbstractSpinBox[invalid="true"] { border: 1px solid $bad; }
-QAbstractSpinBox { padding: 4px 20px 4px 2px; }
-QAbstractSpinBox QLineEdit {
-    background: transparent; border: none; padding: 0 0 0 5px; min-height: 0;
+QAbstractSpinBox { padding: 4px 2px; qproperty-alignment: AlignCenter; }
+QAbstractSpinBox::down-button, QAbstractSpinBox::up-button {
+    subcontrol-origin: border; width: 22px; border: none; background: transparent; margin: 2px;
+    border-radius: 5px;
 }
-QAbstractSpinBox::up-button, QAbstractSpinBox::down-button {
-    subcontrol-origin: border; width: 20px; border: none; background: transparent;
-}
-QAbstractSpinBox::up-button {
-    subcontrol-position: top right; margin: 2px 2px 0 0; border-radius: 4px;
-}
-QAbstractSpinBox::down-button {
-    subcontrol-position: bottom right; margin: 0 2px 2px 0; border-radius: 4px;
-}
+QAbstractSpinBox::down-button { subcontrol-position: center left; }
+QAbstractSpinBox::up-button { subcontrol-position: center right; }
 QAbstractSpinBox::up-button:hover, QAbstractSpinBox::down-button:hover { background: $groove; }
-QAbstractSpinBox::up-arrow { image: url("$arrow_up"); width: 10px; height: 10px; }
-QAbstractSpinBox::down-arrow { image: url("$arrow_down"); width: 10px; height: 10px; }
+QAbstractSpinBox::up-arrow { image: url("$plus"); width: 12px; height: 12px; }
+QAbstractSpinBox::down-arrow { image: url("$minus"); width: 12px; height: 12px; }
 QAbstractSpinBox::up-arrow:disabled, QAbstractSpinBox::down-arrow:disabled { image: none; }
-QComboBox { padding-right: 24px; }
-QComboBox::drop-down { border: none; width: 24px; background: transparent; }
+QComboBox { padding-right: 0; }
+QComboBox::drop-down { border: none; width: 22px; background: transparent; }
 QComboBox::down-arrow { image: url("$arrow_down"); width: 12px; height: 12px; }
 QComboBox QAbstractItemView {
     background: $panel; border: 1px solid $outline; padding: 4px; outline: none;
@@ -300,6 +301,7 @@ QListView, QTreeView, QTableView, QListWidget {
     background: transparent; border: 1px solid transparent; border-radius: 7px; outline: none;
     selection-background-color: $selection; selection-color: $text;
 }
+QListView { qproperty-spacing: 1; }
 QListView:focus, QTreeView:focus, QTableView:focus { border-color: $accent; }
 QListView::item { min-height: 26px; padding: 0 8px; border-radius: 6px; }
 QListView::item:hover { background: $field_hover; }

@@ -1,0 +1,56 @@
+"""Every command of the window, once: the menus, the keys, the palette and the help list them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: its name, its menu, its text, its keys, and what it does."""
+
+    name: str
+    menu: str
+    text: str
+    keys: tuple[str, ...] = ()
+    help: str = ""
+    checkable: bool = False
+
+
+COMMANDS = (
+    Command(
+        "open", "File", "Open…", ("Ctrl+O",), "Open a model, a saved run, or an exported file"
+    ),
+    Command("save", "File", "Save session…", ("Ctrl+S",), "Keep this run as a file"),
+    Command(
+        "export", "File", "Export…", ("Ctrl+E",), "Write pictures, an animation, or the numbers"
+    ),
+    Command("quit", "File", "Quit", ("Ctrl+Q",), "Close the window"),
+    Command("undo", "Edit", "Undo setting", ("Ctrl+Z",), "Take back the last change of settings"),
+    Command("redo", "Edit", "Redo setting", ("Ctrl+Shift+Z",), "Make the change again"),
+    Command("copy", "Edit", "Copy picture", ("Ctrl+C",), "Copy what both panes show"),
+    Command("preferences", "Edit", "Preferences…", ("Ctrl+,",), "Theme, memory, start-up"),
+    Command("theme", "View", "Light or dark", ("Ctrl+T",), "Switch between light and dark"),
+    Command("reset_zoom", "View", "Reset zoom", ("0",), "Show all of every picture"),
+    Command(
+        "focus", "View", "One sample or all", ("F",), "Show the selected sample alone, or all"
+    ),
+    Command("fullscreen", "View", "Full screen", ("F11",), "Fill the screen, or not"),
+    Command("palette", "View", "Command palette…", ("Ctrl+K",), "Find a command by name"),
+    Command("run", "Run", "Run", ("Ctrl+Return", "Ctrl+Enter"), "Sample as chosen"),
+    Command("stop", "Run", "Stop", ("Esc",), "Stop sampling; the steps so far stay"),
+    Command("play", "Run", "Play or pause", ("Space",), "Go through the steps by themselves"),
+    Command("previous", "Run", "Previous step", ("Left",), "One step towards the noise"),
+    Command("next", "Run", "Next step", ("Right",), "One step towards the picture"),
+    Command("previous_ten", "Run", "Ten steps back", ("Shift+Left",), "Ten steps to the noise"),
+    Command("next_ten", "Run", "Ten steps on", ("Shift+Right",), "Ten steps to the picture"),
+    Command("first", "Run", "To the noise", ("Home",), "The first step"),
+    Command("last", "Run", "To the picture", ("End",), "The last step"),
+    Command("less_guidance", "Run", "Less guidance", ("[",), "γ down by 0.25"),
+    Command("more_guidance", "Run", "More guidance", ("]",), "γ up by 0.25"),
+    Command("help", "Help", "Keys and help", ("F1",), "What there is, and its keys"),
+    Command("about", "Help", "About diffview", (), "Version, licences, folders"),
+)
+"""In the order of the menus."""
+
+MENUS = ("File", "Edit", "View", "Run", "Help")

@@ -1,0 +1,169 @@
+"""Starting the window: settings, threads, the first run. torch is imported by the worker alone."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import signal
+import sys
+import traceback
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+# Spinning OpenMP workers would steal the GUI's core; this must be set before torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import platformdirs
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication
+
+import diffview
+from diffview.engine import spec as specs
+from diffview.errors import InputError
+from diffview.ui import jobs, state
+from diffview.ui.controller import Controller
+from diffview.ui.jobs import ModelSource
+from diffview.ui.settings import Settings
+from diffview.ui.state import Notice
+from diffview.ui.window import PREFERENCES, MainWindow
+from diffview.ui.workers import JobRunner
+
+SWITCH_INTERVAL = 0.0005
+LOG_BYTES = 1_000_000
+
+log = logging.getLogger("diffview")
+
+
+class Session:
+    """The window with everything behind it; `close()` joins the threads."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        model: Any = None,
+        run: Any = None,
+        file: str | None = None,
+    ) -> None:
+        self.settings = settings
+        self.sampling, self.filing = JobRunner("sampling"), JobRunner("files")
+        sources = jobs.bundled_sources()
+        if model is not None:
+            sources = {model.card.id: _given(model), **sources}
+        budget = settings.get("budget_mb", PREFERENCES["budget_mb"]) * 1024**2
+        self.controller = Controller(sources, self.sampling, budget=budget)
+        self.window = MainWindow(self.controller, self.filing, settings)
+        self.window.use_theme(settings.get("theme", PREFERENCES["theme"]))
+        self.window.closed.connect(self.close)
+        self._begin(model, run, file)
+
+    def _begin(self, model: Any, run: Any, file: str | None) -> None:
+        """Show what was asked for; else go on where the last window stopped."""
+        if run is not None:
+            self.controller.restore(state.from_spec(run.trajectory.spec))
+            self.controller.show_run(run.trajectory)
+        elif file is not None:
+            self.window.files.open(Path(file).expanduser())
+        else:
+            if model is None:
+                self._recall()
+            if self.settings.get("autorun", PREFERENCES["autorun"]):
+                QTimer.singleShot(0, self.controller, self.controller.request_run)
+
+    def _recall(self) -> None:
+        remembered = self.settings.get("choices", {})
+        try:
+            if remembered:
+                self.controller.restore(state.from_spec(specs.from_json(remembered)))
+        except InputError as error:
+            log.warning("the remembered choices cannot be used: %s", error)
+
+    def show(self) -> None:
+        """Show the window, and what went wrong while starting."""
+        self.window.show()
+        if self.settings.trouble:
+            self.window.notices.show_notice(Notice(self.settings.trouble, "warning"))
+
+    def close(self) -> None:
+        """Stop every job and join the threads; harmless a second time."""
+        self.controller.close()
+        for runner in (self.sampling, self.filing):
+            if not runner.close():
+                log.error("a thread did not stop in time")
+
+
+def _given(model: Any) -> ModelSource:
+    """A model that lives in this process."""
+    guidable = not model.card.classes or model.null_condition(1) is not None
+    return ModelSource(model.card, lambda device: model, guidable=guidable)
+
+
+def main(file: str | None = None, model: Any = None, run: Any = None) -> int:
+    """Open the window and stay until it is closed. Raises InputError where none can be opened."""
+    _check_display()
+    if file is not None and not Path(file).expanduser().exists():
+        raise InputError(f"{file} does not exist: give a session, a model, or an exported file")
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    app = QApplication.instance() or QApplication(["diffview"])
+    app.setApplicationName("diffview")
+    app.setApplicationVersion(diffview.__version__)
+    app.setDesktopFileName("diffview")
+    settings = Settings(Path(platformdirs.user_config_dir("diffview")) / "settings.json")
+    _keep_log(settings)
+    session = Session(settings, model, run, file)
+    sys.excepthook = _tell(session)
+    _quit_on_interrupt(app)
+    session.show()
+    try:
+        return int(app.exec())
+    finally:
+        session.close()
+
+
+def _check_display() -> None:
+    """Qt aborts the process where there is no display; say what to do instead."""
+    if not sys.platform.startswith("linux") or os.environ.get("QT_QPA_PLATFORM"):
+        return
+    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise InputError(
+            "there is no display, so no window can be opened: use 'diffview sample --out DIR', or "
+            "start a display first"
+        )
+
+
+def _keep_log(settings: Settings) -> None:
+    """A rotating log file, and a place for the traces of crashes."""
+    folder = Path(platformdirs.user_log_dir("diffview"))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handler = RotatingFileHandler(folder / "diffview.log", maxBytes=LOG_BYTES, backupCount=3)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+        logging.getLogger("diffview").addHandler(handler)
+        faulthandler.enable((folder / "crash.log").open("a"))
+    except OSError as error:
+        settings.trouble = settings.trouble or f"No log can be kept in {folder}: {error}"
+
+
+def _tell(session: Session) -> Any:
+    """An exception in a slot becomes a message in the window; the window lives on."""
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            session.window.close()
+            return
+        details = "".join(traceback.format_exception(kind, error, trace))
+        log.error("unexpected: %s", details)
+        text = f"Something unexpected went wrong: {kind.__name__}: {error}"
+        session.window.notices.show_notice(Notice(text, "error", details))
+
+    return hook
+
+
+def _quit_on_interrupt(app: Any) -> None:
+    """Ctrl+C in the terminal closes the window: Python needs a moment now and then to see it."""
+    signal.signal(signal.SIGINT, lambda *_: app.quit())
+    timer = QTimer(app)
+    timer.timeout.connect(lambda: None)
+    timer.start(200)

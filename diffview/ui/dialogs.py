@@ -1,0 +1,171 @@
+"""Small dialogs: the command palette, the help, the preferences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtGui import QAction, QKeyEvent
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFormLayout,
+    QLabel,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QSpinBox,
+    QTextBrowser,
+    QVBoxLayout,
+    QWidget,
+)
+
+from diffview.ui.actions import COMMANDS
+from diffview.ui.panels.card import describe
+
+ACTION_ROLE = Qt.ItemDataRole.UserRole
+
+
+class CommandPalette(QDialog):
+    """Type a few letters, press Enter: every command is here."""
+
+    def __init__(self, actions: Sequence[QAction], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Commands")
+        self.setObjectName("commandPalette")
+        self._actions = [action for action in actions if action.isEnabled()]
+        self._build()
+        self._filter("")
+
+    def _build(self) -> None:
+        self.edit = QLineEdit()
+        self.edit.setPlaceholderText("Find a command")
+        describe(self.edit, "Find a command", "Type a part of its name")
+        self.list = QListWidget()
+        describe(self.list, "Commands", "Enter does the marked one")
+        body = QVBoxLayout(self)
+        body.addWidget(self.edit)
+        body.addWidget(self.list)
+        self.resize(440, 360)
+        self.edit.textChanged.connect(self._filter)
+        self.edit.returnPressed.connect(self._choose)
+        self.list.itemActivated.connect(lambda item: self._choose())
+        self.edit.installEventFilter(self)
+
+    def _filter(self, text: str) -> None:
+        words = text.casefold().split()
+        self.list.clear()
+        for action in self._actions:
+            name = action.text().replace("&", "")
+            if all(word in f"{name} {action.toolTip()}".casefold() for word in words):
+                item = QListWidgetItem(f"{name}\t{action.shortcut().toString()}")
+                item.setData(ACTION_ROLE, action)
+                self.list.addItem(item)
+        self.list.setCurrentRow(0)
+
+    def _choose(self) -> None:
+        item = self.list.currentItem()
+        self.accept()
+        if item is not None:
+            item.data(ACTION_ROLE).trigger()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Up and Down in the line move the mark in the list."""
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
+            step = {Qt.Key.Key_Down: 1, Qt.Key.Key_Up: -1}.get(Qt.Key(event.key()))
+            if step is not None and self.list.count():
+                row = (self.list.currentRow() + step) % self.list.count()
+                self.list.setCurrentRow(row)
+                return True
+        return super().eventFilter(watched, event)
+
+
+class HelpDialog(QDialog):
+    """What the window shows, and every key."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("diffview help")
+        text = QTextBrowser()
+        text.setHtml(_INTRODUCTION + _keys_table())
+        describe(text, "Help", "What the window shows, and every key")
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        body = QVBoxLayout(self)
+        body.addWidget(text)
+        body.addWidget(buttons)
+        self.resize(560, 620)
+
+
+_INTRODUCTION = """
+<h3>What you see</h3>
+<p>Left x<sub>t</sub>, what the sampler holds at this step; right the one-step estimate of the
+picture, x&#770;<sub>0</sub>, that the network makes of it. Drag the <b>scrubber</b> to any step;
+drag <b>guidance</b> to see the estimate of this step change at once while the whole run is sampled
+again behind it. Click a picture to select it everywhere, double-click to see it alone, use the
+wheel to zoom. Every number tells on hover what it is. Drop a saved run or an exported picture on
+the window to get its run back.</p>
+<h3>Keys</h3>
+"""
+
+
+def _keys_table() -> str:
+    rows = "".join(
+        f"<tr><td>{c.text.rstrip('…')}&nbsp;&nbsp;</td><td><b>{c.keys[0]}</b>&nbsp;&nbsp;</td>"
+        f"<td>{c.help}</td></tr>"
+        for c in COMMANDS
+        if c.keys
+    )
+    return f"<table cellspacing=4>{rows}</table>"
+
+
+class PreferencesDialog(QDialog):
+    """Theme, memory for a run, and whether a run starts with the window."""
+
+    def __init__(
+        self,
+        values: dict[str, object],
+        save: Callable[[dict[str, object]], None],
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Preferences")
+        self._save = save
+        self._build(values)
+
+    def _build(self, values: dict[str, object]) -> None:
+        self.theme = QComboBox()
+        for name, text in (("system", "As the system"), ("light", "Light"), ("dark", "Dark")):
+            self.theme.addItem(text, name)
+        self.theme.setCurrentIndex(max(0, self.theme.findData(values["theme"])))
+        describe(self.theme, "Theme", "Light or dark")
+        self.budget = QSpinBox(minimum=64, maximum=1_000_000, singleStep=256, suffix=" MB")
+        self.budget.setValue(int(str(values["budget_mb"])))
+        describe(self.budget, "Memory for a run", "A run that would keep more keeps fewer steps")
+        self.autorun = QCheckBox("Start a run with the window")
+        self.autorun.setChecked(bool(values["autorun"]))
+        describe(self.autorun, "Start a run with the window", "Sample the last settings at start")
+        buttons = QDialogButtonBox(
+            QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel
+        )
+        buttons.accepted.connect(self._accept)
+        buttons.rejected.connect(self.reject)
+        form = QFormLayout()
+        form.addRow(QLabel("Theme"), self.theme)
+        form.addRow(QLabel("Memory for a run"), self.budget)
+        form.addRow(self.autorun)
+        body = QVBoxLayout(self)
+        body.addLayout(form)
+        body.addWidget(buttons)
+
+    def _accept(self) -> None:
+        self._save(
+            {
+                "theme": self.theme.currentData(),
+                "budget_mb": self.budget.value(),
+                "autorun": self.autorun.isChecked(),
+            }
+        )
+        self.accept()

@@ -1,0 +1,215 @@
+"""Opening, saving and exporting: the dialogs, and the jobs of the file thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Qt, Signal, Slot
+from PySide6.QtWidgets import QFileDialog, QWidget
+
+from diffview.engine.trajectory import Trajectory
+from diffview.exporters import job
+from diffview.exporters.job import Progress
+from diffview.exporters.recipe import Recipe
+from diffview.ui import jobs, state
+from diffview.ui.controller import Controller, notice_of
+from diffview.ui.export_dialog import ExportDialog, ExportRequest
+from diffview.ui.jobs import ModelSource
+from diffview.ui.settings import Settings
+from diffview.ui.state import Notice
+from diffview.ui.workers import JobRunner
+
+FILTER = (
+    "All that diffview opens "
+    "(*.dvsession *.safetensors *.png *.apng *.gif *.webp *.mp4 *.json);;All files (*)"
+)
+
+
+class Files(QObject):
+    """One job at a time in its own thread, so that an export never waits for a sampler."""
+
+    noticed = Signal(object)
+
+    def __init__(
+        self, controller: Controller, runner: JobRunner, settings: Settings, window: QWidget
+    ) -> None:
+        super().__init__(window)
+        self._controller, self._runner, self._settings = controller, runner, settings
+        self._window = window
+        self._dialog: ExportDialog | None = None
+        self._opening: dict[int, Path] = {}
+        self._saving: dict[int, Path] = {}
+        self._exporting: dict[int, ExportRequest] = {}
+        self._frames_written = 0
+        runner.progressed.connect(self._on_progressed)
+        runner.finished.connect(self._on_finished)
+        runner.failed.connect(self._on_failed)
+        runner.stopped.connect(self._on_stopped)
+
+    # -- open ---------------------------------------------------------------------------------
+
+    @Slot()
+    def ask_open(self) -> None:
+        """Ask for a file and open it."""
+        folder = self._settings.get("open_folder", str(Path.home()))
+        name, _ = QFileDialog.getOpenFileName(self._window, "Open", folder, FILTER)
+        if name:
+            self._settings.save(open_folder=str(Path(name).parent))
+            self.open(Path(name))
+
+    def open(self, path: Path) -> None:
+        """Open a saved run, an exported file with a recipe, or a model."""
+        job_id = self._runner.submit(lambda: jobs.open_file(path))
+        self._opening[job_id] = path
+
+    def _take(self, opened: object) -> None:
+        if isinstance(opened, ModelSource):
+            self._controller.add_source(opened)
+        elif isinstance(opened, Recipe):
+            self._take_recipe(opened)
+        else:
+            run, about = opened  # type: ignore[misc]
+            self._take_run(run, about)
+
+    def _take_run(self, run: Trajectory, about: dict[str, Any]) -> None:
+        problem = self._controller.restore(state.from_spec(run.spec), about)
+        self._controller.show_run(run)
+        if problem:
+            self.noticed.emit(Notice(f"{problem} Its frames are shown all the same.", "warning"))
+
+    def _take_recipe(self, recipe: Recipe) -> None:
+        problem = self._controller.restore(state.from_spec(recipe.spec), dict(recipe.about))
+        if problem:
+            self.noticed.emit(Notice(problem, "warning"))
+        if self._controller.choices == state.from_spec(recipe.spec):
+            self._controller.request_run()
+
+    # -- save ---------------------------------------------------------------------------------
+
+    @Slot()
+    def ask_save(self) -> None:
+        """Ask for a name and save the shown run."""
+        run = self._controller.run
+        if run is None or not len(run):
+            self.noticed.emit(Notice("There is no run to save yet.", "warning"))
+            return
+        folder = Path(self._settings.get("save_folder", str(Path.home())))
+        proposed = str(folder / f"{_name_of(run)}.dvsession")
+        name, _ = QFileDialog.getSaveFileName(
+            self._window, "Save session", proposed, "Runs (*.dvsession)"
+        )
+        if name:
+            path = Path(name) if Path(name).suffix else Path(name).with_suffix(".dvsession")
+            self._settings.save(save_folder=str(path.parent))
+            self.save(run, path)
+
+    def save(self, run: Trajectory, path: Path) -> None:
+        """Save `run` as a session."""
+        about = self._controller.about
+        job_id = self._runner.submit(lambda: jobs.save_session(run, path, about))
+        self._saving[job_id] = path
+
+    # -- export -------------------------------------------------------------------------------
+
+    @Slot()
+    def ask_export(self) -> None:
+        """Open the export dialog on the shown run."""
+        run = self._controller.run
+        if run is None or not len(run):
+            self.noticed.emit(Notice("There is nothing to export yet.", "warning"))
+            return
+        folder = Path(self._settings.get("export_folder", str(Path.home())))
+        target = fresh(folder / f"diffview-{_name_of(run)}")
+        dialog = ExportDialog(run, self._controller.look, target, self._window)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.exportRequested.connect(self._on_export_requested)
+        dialog.cancelRequested.connect(self._on_cancel_requested)
+        dialog.finished.connect(self._on_dialog_closed)
+        self._dialog = dialog
+        dialog.open()
+
+    @Slot(object)
+    def _on_export_requested(self, request: ExportRequest) -> None:
+        if self._dialog is None:
+            return
+        run, about = self._dialog.run_shown, self._controller.about
+        self._settings.save(export_folder=str(request.folder.parent))
+
+        def make() -> Iterator[Progress]:
+            return job.export(
+                run,
+                about,
+                request.folder,
+                request.formats,
+                request.selection,
+                fps=request.fps,
+                hold=request.hold,
+                options=request.options,
+                overwrite=request.overwrite,
+            )
+
+        self._exporting[self._runner.submit(make)] = request
+
+    @Slot()
+    def _on_cancel_requested(self) -> None:
+        for job_id in self._exporting:
+            self._runner.cancel(job_id)
+
+    @Slot()
+    def _on_dialog_closed(self) -> None:
+        self._dialog = None
+
+    def _export_ended(self, notice: Notice) -> None:
+        if self._dialog is not None:
+            self._dialog.show_end(notice.text)
+        else:
+            self.noticed.emit(notice)
+
+    # -- jobs ---------------------------------------------------------------------------------
+
+    @Slot(int, object)
+    def _on_progressed(self, job_id: int, item: object) -> None:
+        if job_id in self._opening:
+            self._take(item)
+        elif isinstance(item, Progress):
+            self._frames_written = item.done
+            if self._dialog is not None:
+                self._dialog.show_progress(item)
+
+    @Slot(int)
+    def _on_finished(self, job_id: int) -> None:
+        self._opening.pop(job_id, None)
+        if job_id in self._saving:
+            self.noticed.emit(Notice(f"Saved {self._saving.pop(job_id)}"))
+        if job_id in self._exporting:
+            folder = self._exporting.pop(job_id).folder
+            self._export_ended(Notice(f"{self._frames_written} frames are in {folder}"))
+
+    @Slot(int, object)
+    def _on_failed(self, job_id: int, error: BaseException) -> None:
+        self._opening.pop(job_id, None)
+        self._saving.pop(job_id, None)
+        if self._exporting.pop(job_id, None) is not None:
+            self._export_ended(notice_of(error))
+        else:
+            self.noticed.emit(notice_of(error))
+
+    @Slot(int)
+    def _on_stopped(self, job_id: int) -> None:
+        self._opening.pop(job_id, None)
+        self._saving.pop(job_id, None)
+        if self._exporting.pop(job_id, None) is not None:
+            self._export_ended(Notice("The export was stopped; nothing is left of it."))
+
+
+def _name_of(run: Trajectory) -> str:
+    spec = run.spec
+    return f"{spec.model_id}-{spec.sampler}-{spec.n_steps}"
+
+
+def fresh(path: Path) -> Path:
+    """`path`, or the first numbered name beside it that does not exist."""
+    numbered = (path.with_name(f"{path.name}-{k}") for k in range(2, 10_000))
+    return next((one for one in (path, *numbered) if not one.exists()), path)

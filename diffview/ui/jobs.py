@@ -1,0 +1,92 @@
+"""What runs in the worker threads: generators, without Qt. torch is imported here, not earlier."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from diffview import tensorfile
+from diffview.engine import session
+from diffview.engine.trajectory import Trajectory
+from diffview.errors import DiffviewError
+from diffview.exporters import recipe
+from diffview.models import catalog, sampling
+from diffview.models.card import ModelCard
+
+
+class ModelSource:
+    """A model that can be run: its card, and how to get it ready. Opened once, then kept."""
+
+    def __init__(
+        self, card: ModelCard, open_on: Callable[[str], Any], *, guidable: bool = True
+    ) -> None:
+        self.card, self.guidable = card, guidable
+        self._open_on = open_on
+        self._model: Any = None
+        self.device = ""
+
+    def model(self) -> Any:
+        """The denoiser, opened at the first call; only the sampling thread may ask."""
+        if self._model is None:
+            leave_a_core_to_the_window()
+            self._model = self._open_on("auto")
+            self.device = str(self._model.device)
+        return self._model
+
+
+def leave_a_core_to_the_window() -> None:
+    """Give torch all cores but one, so that the window stays fluid while sampling."""
+    import torch
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))
+
+
+def sample(source: ModelSource, trajectory: Trajectory) -> Iterator[int]:
+    """Fill `trajectory` by its own spec; yields the number of records kept so far."""
+    for _ in sampling.sample_into(trajectory, source.model()):
+        yield len(trajectory)
+
+
+def sample_in_two(
+    source: ModelSource, few: Trajectory, upto: int, whole: Trajectory
+) -> Iterator[int]:
+    """First `few` as far as record `upto`, then `whole`; yields a count of both."""
+    for _ in sampling.sample_into(few, source.model()):
+        yield len(few)
+        if len(few) > upto:
+            break
+    for _ in sampling.sample_into(whole, source.model()):
+        yield len(few) + len(whole)
+
+
+def bundled_sources() -> dict[str, ModelSource]:
+    """The bundled models that can be sampled, by id."""
+    return {e.card.id: source_of(e) for e in catalog.bundled() if e.card.samples}
+
+
+def source_of(entry: catalog.Entry) -> ModelSource:
+    """A model in a file."""
+    return ModelSource(entry.card, lambda device: sampling.open_model(entry, device))
+
+
+def open_file(path: Path) -> Iterator[Any]:
+    """What is in `path`: a saved run (Trajectory, about), a ModelSource, or a Recipe."""
+    if path.is_dir():
+        path = path / recipe.FILENAME
+    if path.suffix not in (session.SESSION_SUFFIX, ".safetensors"):
+        yield recipe.read(path)
+    elif session.METADATA_KEY in tensorfile.read_header(path).metadata:
+        yield session.load(path)
+    else:
+        yield source_of(catalog.entry(path))
+
+
+def save_session(trajectory: Trajectory, path: Path, about: dict[str, Any]) -> Iterator[Path]:
+    """Save a run; yields its path."""
+    try:
+        session.save(trajectory, path, about)
+    except OSError as error:
+        raise DiffviewError(f"{path} could not be written: {error.strerror or error}") from None
+    yield path

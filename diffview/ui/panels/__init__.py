@@ -1,0 +1,1 @@
+"""The panels: they show choices and facts, and ask for changes by signals."""

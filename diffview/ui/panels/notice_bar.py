@@ -1,0 +1,80 @@
+"""The notice bar: messages in the window, never in its way; details are one click away."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt, QTimer, Slot
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPlainTextEdit,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from diffview.ui import icons
+from diffview.ui.panels.card import describe
+from diffview.ui.state import Notice
+
+INFO_MS = 8000
+ICONS = {"info": "info", "warning": "warning", "error": "warning"}
+
+
+class NoticeBar(QFrame):
+    """The latest notice; information goes by itself, warnings and errors stay until closed."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("noticeBar")
+        self._timer = QTimer(self, singleShot=True, interval=INFO_MS)
+        self._build()
+        self._timer.timeout.connect(self.hide)
+        self.hide()
+
+    def _build(self) -> None:
+        self.icon = QLabel()
+        self.text = QLabel()
+        self.text.setObjectName("noticeText")
+        self.text.setWordWrap(True)
+        self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.more = QPushButton("Details")
+        self.more.setCheckable(True)
+        describe(self.more, "Show details", "Show or hide the details of this message")
+        self.dismiss = QToolButton()
+        self.dismiss.setAutoRaise(True)
+        describe(self.dismiss, "Close message", "Close this message", "noticeClose")
+        self.details = QPlainTextEdit()
+        self.details.setReadOnly(True)
+        self.details.setMaximumHeight(160)
+        self.details.hide()
+        row = QHBoxLayout()
+        row.addWidget(self.icon)
+        row.addWidget(self.text, 1)
+        row.addWidget(self.more)
+        row.addWidget(self.dismiss)
+        body = QVBoxLayout(self)
+        body.setContentsMargins(12, 8, 8, 8)
+        body.addLayout(row)
+        body.addWidget(self.details)
+        self.more.toggled.connect(self.details.setVisible)
+        self.dismiss.clicked.connect(self.hide)
+
+    @Slot(object)
+    def show_notice(self, notice: Notice) -> None:
+        """Show a notice in place of the one before."""
+        self.setProperty("notice", notice.kind)
+        self.style().unpolish(self)
+        self.style().polish(self)
+        self.icon.setPixmap(icons.icon(ICONS[notice.kind]).pixmap(QSize(20, 20)))
+        self.dismiss.setIcon(icons.icon("close"))
+        self.text.setText(notice.text)
+        self.details.setPlainText(notice.details)
+        self.more.setChecked(False)
+        self.more.setVisible(bool(notice.details))
+        self.show()
+        if notice.kind == "info":
+            self._timer.start()
+        else:
+            self._timer.stop()

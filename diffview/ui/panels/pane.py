@@ -1,0 +1,117 @@
+"""One of the two panes: what it shows, how it is brightened, and the grid of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QVBoxLayout, QWidget
+
+from diffview.frames.compose import POLICIES
+from diffview.frames.quantities import QUANTITIES, find
+from diffview.ui import theme
+from diffview.ui.panels.card import FittingLabel, describe, narrow, silent
+from diffview.ui.state import Pane
+from diffview.ui.views.grid_view import GridView
+from diffview.ui.widgets.math_label import MathLabel
+
+SYMBOLS = {
+    "xt": r"\c{xt}{x_{t}}",
+    "x0hat": r"\c{x0hat}{\hat{x}_{0}}",
+    "x0cond": r"\c{x0cond}{\hat{x}_{0,c}}",
+    "x0uncond": r"\c{x0uncond}{\hat{x}_{0,u}}",
+    "diff": r"\c{diff}{\hat{x}_{0,c} - \hat{x}_{0,u}}",
+    "eps": r"\c{eps}{\hat{\epsilon}}",
+    "score": r"\c{score}{\nabla \log p}",
+}
+
+
+class PanePanel(QFrame):
+    """Heading, two small lists, and the grid. `title` is "left" or "right"."""
+
+    paneRequested = Signal(object)
+
+    def __init__(self, title: str, view_name: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("card", True)
+        self._pane = Pane("xt")
+        self._build(title, view_name)
+        self._connect()
+
+    def _build(self, title: str, view_name: str) -> None:
+        self.symbol = MathLabel(SYMBOLS["xt"])
+        self.symbol.setProperty("role", "title")
+        self.subtitle = FittingLabel()
+        self.subtitle.setProperty("role", "muted")
+        self.quantity = QComboBox()
+        for quantity in QUANTITIES.values():
+            self.quantity.addItem(quantity.word, quantity.name)
+        describe(self.quantity, f"What the {title} pane shows", "What this pane shows")
+        self.policy = QComboBox()
+        for name, text in POLICIES.items():
+            self.policy.addItem(text, name)
+        describe(self.policy, f"Brightness of the {title} pane",
+                 "How values become brightness: the data's range, three times it, or this "
+                 "frame's own smallest to largest")  # fmt: skip
+        self.view = GridView()
+        describe(self.view, f"Samples, {title} pane", "Click selects a sample, double-click shows "
+                 "it alone; the wheel zooms, dragging moves, 0 resets", view_name)  # fmt: skip
+        for combo, least, most in ((self.quantity, 70, 130), (self.policy, 64, 104)):
+            narrow(combo)
+            combo.setMinimumWidth(least)
+            combo.setMaximumWidth(most)
+        head = QHBoxLayout()
+        head.setSpacing(8)
+        head.addWidget(self.symbol)
+        head.addWidget(self.subtitle, 2)
+        head.addWidget(self.quantity, 3)
+        head.addWidget(self.policy, 2)
+        body = QVBoxLayout(self)
+        head.setContentsMargins(4, 0, 0, 0)
+        body.setContentsMargins(6, 8, 6, 6)
+        body.setSpacing(6)
+        body.addLayout(head)
+        body.addWidget(self.view, 1)
+
+    def _connect(self) -> None:
+        self.quantity.currentIndexChanged.connect(self._on_chosen)
+        self.policy.currentIndexChanged.connect(self._on_chosen)
+
+    @Slot(int)
+    def _on_chosen(self, row: int) -> None:
+        pane = Pane(self.quantity.currentData(), self.policy.currentData())
+        self.paneRequested.emit(pane)
+
+    def show_pane(self, pane: Pane) -> None:
+        """Show what is chosen for this pane."""
+        quantity = find(pane.quantity)
+        with silent(self.quantity, self.policy):
+            self.quantity.setCurrentIndex(self.quantity.findData(pane.quantity))
+            self.policy.setCurrentIndex(self.policy.findData(pane.policy))
+        self.symbol.show_markup(SYMBOLS[pane.quantity])
+        self.symbol.setToolTip(quantity.help)
+        self.subtitle.setText(quantity.title)
+        self.view.show_role(theme.colour_of(theme.current(), pane.quantity))
+        self._pane = pane
+
+    def show_theme(self) -> None:
+        """Take over the colours of the present theme."""
+        self.show_pane(self._pane)
+
+
+def link(left: GridView, right: GridView) -> Callable[[], None]:
+    """Zoom, pan and cross-hair of two grids go together; returns a reset of both."""
+    for one in (left, right):
+        one.viewportRequested.connect(left.show_viewport)
+        one.viewportRequested.connect(right.show_viewport)
+        one.hovered.connect(left.show_crosshair)
+        one.hovered.connect(right.show_crosshair)
+        one.unhovered.connect(partial(left.show_crosshair, None))
+        one.unhovered.connect(partial(right.show_crosshair, None))
+
+    def reset() -> None:
+        left.reset_viewport()
+        right.reset_viewport()
+
+    return reset

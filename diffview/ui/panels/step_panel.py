@@ -1,0 +1,136 @@
+"""The step panel: the numbers of the step that is shown, and of the pixel under the mouse."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
+
+from diffview.engine.trajectory import StepRecord
+from diffview.frames import quantities
+from diffview.frames.compose import Frame
+from diffview.ui.panels.card import Card
+from diffview.ui.widgets.math_label import MathLabel
+
+EQUATION = r"x_{t'} = w_{0} \c{x0hat}{\hat{x}_{0}} + w_{1} \c{xt}{x_{t}} + s_{t} z"
+
+_ROWS = (
+    ("t", "t", "The schedule's own time of this step: T − 1 is noise, 0 one step of noise"),
+    ("i", "i / N", "Which of the N steps this is"),
+    ("alpha_bar", r"\bar{\alpha}_{t}", "ᾱ_t = α², the share of the picture's variance in x_t"),
+    ("snr", r"\text{SNR}", "Signal-to-noise ratio (α / σ)², in decibels"),
+    ("alpha", r"\alpha_{t}", "α_t, the factor of the picture in x_t = α x₀ + σ ε"),
+    ("sigma", r"\sigma_{t}", "σ_t, the factor of the noise in x_t = α x₀ + σ ε"),
+    ("w0", r"w_{0}", "The weight of x̂₀ in this step's update"),
+    ("w1", r"w_{1}", "The weight of x_t in this step's update"),
+    ("noise_std", r"s_{t}", "The standard deviation of the fresh noise this step adds"),
+    ("eps", r"\|\hat{\epsilon}\|", "Root mean square of ε̂ over the selected sample; about 1 when "
+     "the estimate is good"),
+    ("nfe", r"\text{NFE}", "Network evaluations of one sample so far; guidance takes two a step"),
+    ("ms", r"\text{ms}", "Time of this step in milliseconds, all samples together"),
+)  # fmt: skip
+
+
+class StepPanel(Card):
+    """The update as a formula, and its numbers for the shown step."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("THIS STEP", parent)
+        self._values: dict[str, QLabel] = {}
+        self._build()
+
+    def _build(self) -> None:
+        self.equation = MathLabel(EQUATION)
+        self.equation.setToolTip(
+            "The sampler's move to the next time t′: a weighted sum of estimate and state, "
+            "and fresh noise (DDPM eq. 7, DDIM eq. 12)"
+        )
+        self.body.addWidget(self.equation)
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(8)
+        grid.setVerticalSpacing(4)
+        for place, (name, symbol, help) in enumerate(_ROWS):
+            row, column = place // 2, 2 * (place % 2)
+            label, value = MathLabel(symbol), QLabel("–")
+            value.setProperty("role", "value")
+            value.setObjectName(f"step_{name}")
+            value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            for widget in (label, value):
+                widget.setToolTip(help)
+            grid.addWidget(label, row, column)
+            grid.addWidget(value, row, column + 1)
+            self._values[name] = value
+        grid.setColumnStretch(1, 1)
+        grid.setColumnStretch(3, 1)
+        grid.setColumnMinimumWidth(2, 46)
+        self.body.addLayout(grid)
+
+    def show_step(self, record: StepRecord, sample: int, n_steps: int) -> None:
+        """The numbers of one record; `sample` is the one whose noise is measured."""
+        for name, text in step_numbers(record, sample, n_steps).items():
+            self._values[name].setText(text)
+
+
+def step_numbers(record: StepRecord, sample: int, n_steps: int) -> dict[str, str]:
+    """The texts of the step panel by name; "–" where the clean end has no such number."""
+    level, move, clean = record.level, record.move, record.level.sigma == 0
+    return {
+        "t": "clean" if clean else f"{level.t:g}",
+        "i": f"{record.i}/{n_steps}",
+        "alpha_bar": f"{level.alphas_cumprod:.4g}",
+        "snr": "∞" if clean else decibels(level.snr_db),
+        "alpha": f"{level.alpha:.4f}",
+        "sigma": f"{level.sigma:.4f}",
+        "w0": "–" if move is None else f"{move.w0:.4f}",
+        "w1": "–" if move is None else f"{move.w1:.4f}",
+        "noise_std": "–" if move is None else f"{move.noise_std:.4f}",
+        "eps": "–" if clean else f"{_rms(quantities.find('eps').values(record)[sample]):.4f}",
+        "nfe": str(record.nfe),
+        "ms": f"{1000 * record.seconds:.1f}",
+    }
+
+
+def decibels(value: float) -> str:
+    """A level in dB with a true minus sign."""
+    return ("−∞" if math.isinf(value) else f"{value:.1f}".replace("-", "−")) + " dB"
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
+
+
+class MousePanel(Card):
+    """The values under the mouse, of both panes."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("UNDER THE MOUSE", parent)
+        self.place = QLabel()
+        self.place.setProperty("role", "muted")
+        self.values = QLabel()
+        self.values.setProperty("role", "value")
+        self.values.setObjectName("mouseValues")
+        self.body.addWidget(self.place)
+        self.body.addWidget(self.values)
+        self.show_nothing()
+
+    def show_nothing(self) -> None:
+        """The mouse is elsewhere."""
+        self.place.setText("Point at a picture to read its values.")
+        self.values.setText(" ")
+
+    def show_values(self, frame: Frame, sample: int, row: int, column: int) -> None:
+        """Values in data units (−1 is black, 1 is white in the clean picture)."""
+        self.place.setText(f"sample {sample} · row {row}, column {column}")
+        texts = []
+        for tiles in frame.tiles:
+            label = quantities.find(tiles.quantity).label
+            numbers = " ".join(signed(float(v)) for v in tiles.values[sample, row, column])
+            texts.append(f"{label}  {numbers}")
+        self.values.setText("\n".join(texts))
+
+
+def signed(value: float) -> str:
+    """A number with its sign and three decimals."""
+    return f"{value:+.3f}".replace("-", "−")

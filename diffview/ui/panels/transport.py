@@ -1,0 +1,198 @@
+"""The transport: scrubber, player and where we are, like a video player's."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt, QTimer, Signal, Slot
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QSpinBox,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from diffview.frames.compose import Frame
+from diffview.ui import icons, theme
+from diffview.ui.panels.card import describe, silent
+from diffview.ui.state import Look
+from diffview.ui.views.film_strip import FilmStrip
+from diffview.ui.widgets.scrubber import TimestepScrubber
+
+LOOPS = ("once", "loop", "ping-pong")
+
+
+class Transport(QFrame):
+    """Film strip above, then buttons, scrubber and the place in the run."""
+
+    stepRequested = Signal(int)
+    moveRequested = Signal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("card", True)
+        self._available = 0
+        self._index = 0
+        self._direction = 1
+        self._loop = 0
+        self._timer = QTimer(self)
+        self._build()
+        self._connect()
+
+    def _build(self) -> None:
+        self.strip = FilmStrip()
+        describe(self.strip, "Film strip", "The selected sample at every step; click to go there",
+                 "filmStrip")  # fmt: skip
+        self.first = _button("first", "First step", "To the noise (Home)")
+        self.previous = _button("previous", "Previous step", "One step back (Left)")
+        self.play = _button("play", "Play", "Play or pause (Space)", "playButton")
+        self.next = _button("next", "Next step", "One step on (Right)")
+        self.last = _button("last", "Last step", "To the picture (End)")
+        self.loop = _button("loop", "Loop", "At the end: stop, start over, or turn around")
+        self.fps = QSpinBox(minimum=1, maximum=60, value=12, suffix=" fps")
+        describe(self.fps, "Frames per second", "How fast Play goes, in steps per second")
+        self.scrubber = TimestepScrubber()
+        describe(self.scrubber, "Timestep scrubber", "The step that is shown: noise on the left, "
+                 "picture on the right (Left, Right, Home, End)", "timestepScrubber")  # fmt: skip
+        noise, image = QLabel("noise"), QLabel("image")
+        for label in (noise, image):
+            label.setProperty("role", "muted")
+        self.place = QLabel("–")
+        self.place.setProperty("role", "value")
+        self.place.setMinimumWidth(
+            self.place.fontMetrics().horizontalAdvance("step 1000/1000 · t 999")
+        )
+        self.place.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.fps.setFixedWidth(104)
+        time = QHBoxLayout()
+        time.setSpacing(8)
+        time.addWidget(noise)
+        time.addWidget(self.scrubber, 1)
+        time.addWidget(image)
+        row = QHBoxLayout()
+        row.setSpacing(2)
+        for button in (self.first, self.previous, self.play, self.next, self.last, self.loop):
+            row.addWidget(button)
+        row.addSpacing(6)
+        row.addWidget(self.fps)
+        row.addStretch(1)
+        row.addWidget(self.place)
+        body = QVBoxLayout(self)
+        body.setContentsMargins(12, 10, 12, 8)
+        body.setSpacing(6)
+        body.addWidget(self.strip)
+        body.addLayout(time)
+        body.addLayout(row)
+
+    def _connect(self) -> None:
+        self.strip.stepRequested.connect(self.stepRequested)
+        self.scrubber.valueChanged.connect(self.stepRequested)
+        self.scrubber.scrubStarted.connect(self.pause)
+        self.first.clicked.connect(lambda: self.stepRequested.emit(0))
+        self.last.clicked.connect(lambda: self.stepRequested.emit(max(0, self._available - 1)))
+        self.previous.clicked.connect(lambda: self.moveRequested.emit(-1))
+        self.next.clicked.connect(lambda: self.moveRequested.emit(1))
+        self.play.clicked.connect(self.toggle_play)
+        self.loop.clicked.connect(self.next_loop)
+        self.fps.valueChanged.connect(self._on_fps)
+        self._timer.timeout.connect(self._on_tick)
+
+    @property
+    def playing(self) -> bool:
+        """Whether the player runs."""
+        return self._timer.isActive()
+
+    @Slot()
+    def toggle_play(self) -> None:
+        """Play, or pause; at the end Play starts over."""
+        if self.playing:
+            self.pause()
+        elif self._available > 1:
+            self._direction = 1
+            if self._index >= self._available - 1:
+                self.stepRequested.emit(0)
+            self._timer.start(1000 // self.fps.value())
+            self.play.setIcon(icons.icon("pause"))
+
+    @Slot()
+    def pause(self) -> None:
+        """Stop playing."""
+        self._timer.stop()
+        self.play.setIcon(icons.icon("play"))
+
+    @Slot()
+    def next_loop(self) -> None:
+        """Once, over and over, or to and fro."""
+        self.show_loop((self._loop + 1) % len(LOOPS))
+
+    @property
+    def loop_mode(self) -> str:
+        """What happens at the end of the run."""
+        return LOOPS[self._loop]
+
+    def show_loop(self, loop: int) -> None:
+        """Show and use a loop mode, an index of LOOPS."""
+        self._loop = loop
+        self.loop.setIcon(icons.icon("ping-pong" if LOOPS[loop] == "ping-pong" else "loop"))
+        self.loop.setChecked(loop > 0)
+        self.loop.setToolTip(f"At the end: {LOOPS[loop]} (click to change)")
+
+    @Slot(int)
+    def _on_fps(self, fps: int) -> None:
+        if self.playing:
+            self._timer.start(1000 // fps)
+
+    @Slot()
+    def _on_tick(self) -> None:
+        target = self._index + self._direction
+        if 0 <= target < self._available:
+            self.stepRequested.emit(target)
+        elif self.loop_mode == "loop":
+            self.stepRequested.emit(0)
+        elif self.loop_mode == "ping-pong":
+            self._direction = -self._direction
+            self.stepRequested.emit(self._index + self._direction)
+        else:
+            self.pause()
+
+    def show_run(self, available: int, expected: int) -> None:
+        """How many steps there are, and how many there will be."""
+        self._available = available
+        with silent(self.scrubber):
+            self.scrubber.setMaximum(max(0, expected - 1))
+            self.scrubber.show_progress(available, expected)
+
+    def show_look(self, look: Look) -> None:
+        """The step that is looked at."""
+        self._index = look.index
+        self.scrubber.show_value(look.index)
+        self.strip.show_current(look.index)
+        self.strip.show_role(theme.colour_of(theme.current(), look.strip))
+
+    def show_frame(self, frame: Frame) -> None:
+        """The place in words."""
+        clean = frame.level.sigma == 0
+        time = "clean" if clean else f"t {frame.level.t:g}"
+        self.place.setText(f"step {frame.i}/{frame.n_steps} · {time}")
+
+    def show_theme(self) -> None:
+        """Icons in the colours of the present theme."""
+        for button in self.findChildren(QToolButton):
+            name = button.property("icon_name")
+            if name:
+                button.setIcon(icons.icon(name))
+        self.show_loop(self._loop)
+        if self.playing:
+            self.play.setIcon(icons.icon("pause"))
+
+
+def _button(name: str, title: str, help: str, object_name: str = "") -> QToolButton:
+    button = QToolButton()
+    button.setIcon(icons.icon(name))
+    button.setIconSize(QSize(20, 20))
+    button.setProperty("icon_name", name)
+    button.setAutoRaise(True)
+    button.setCheckable(name == "loop")
+    describe(button, title, help, object_name or f"{name}Button")
+    return button

@@ -1,0 +1,153 @@
+"""What a person has chosen, as frozen values: which run to make, and what of it to look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from diffview.engine import samplers
+from diffview.engine.options import Value
+from diffview.engine.spec import Condition, Guidance, RunSpec, declared_options
+from diffview.models import sampling
+from diffview.models.card import ModelCard
+
+DEFAULT_SAMPLES = 16
+DEFAULT_SCALE = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The settings of the next run, as the panels show them.
+
+    A condition of several classes is dealt out to the samples in turn, over and over.
+    """
+
+    model_id: str
+    sampler: str = "ddim"
+    n_steps: int = 50
+    spacing: str = "trailing"
+    guidance_scale: float = DEFAULT_SCALE
+    condition: Condition = None
+    seeds: tuple[int, ...] = tuple(range(DEFAULT_SAMPLES))
+    options: tuple[tuple[str, Value], ...] = ()
+
+    def option(self, name: str) -> Value:
+        """The chosen value of an option, else its default."""
+        return dict(self.options).get(name, declared_options(self.sampler)[name].default)
+
+    def with_option(self, name: str, value: Value) -> Choices:
+        """The same with one option changed."""
+        return replace(self, options=tuple(sorted({**dict(self.options), name: value}.items())))
+
+    def with_sampler(self, sampler: str) -> Choices:
+        """The same with another sampler; options it does not have are dropped."""
+        known = declared_options(samplers.find(sampler).name)
+        options = tuple((name, value) for name, value in self.options if name in known)
+        return replace(self, sampler=sampler, options=options)
+
+    def spec(self, card: ModelCard, *, guidable: bool = True) -> RunSpec:
+        """The run these choices ask of a model; `guidable` if it has a label that means none."""
+        condition = self.condition
+        if isinstance(condition, tuple):
+            condition = tuple(condition[k % len(condition)] for k in range(len(self.seeds)))
+        kind = "cfg" if guidable and condition is not None else "none"
+        scale = self.guidance_scale if kind == "cfg" else 1.0
+        return RunSpec(
+            model_id=card.id,
+            sampler=self.sampler,
+            n_steps=self.n_steps,
+            spacing=self.spacing,
+            guidance=Guidance(kind, scale),
+            condition=condition,
+            seeds=self.seeds,
+            options=self.options,
+        )
+
+
+def defaults(card: ModelCard) -> Choices:
+    """What the model's card recommends, else common values."""
+    sampler = str(sampling.default(card, "sampler"))
+    known = declared_options(sampler)
+    options = sampling.default(card, "options")
+    return Choices(
+        card.id,
+        sampler=sampler,
+        n_steps=int(sampling.default(card, "steps")),
+        spacing=str(sampling.default(card, "spacing")),
+        guidance_scale=float(sampling.default(card, "guidance")),
+        condition=0 if card.classes else None,
+        options=tuple(sorted((k, v) for k, v in options.items() if k in known)),
+    )
+
+
+def from_spec(spec: RunSpec) -> Choices:
+    """The choices that ask for `spec` again."""
+    guided = spec.guidance.kind != "none"
+    return Choices(
+        model_id=spec.model_id,
+        sampler=spec.sampler,
+        n_steps=spec.n_steps,
+        spacing=spec.spacing,
+        guidance_scale=spec.guidance.scale if guided else DEFAULT_SCALE,
+        condition=spec.condition,
+        seeds=spec.seeds,
+        options=spec.options,
+    )
+
+
+def adapted(choices: Choices, card: ModelCard) -> Choices:
+    """The choices carried over to another model: what it lacks falls back to its defaults."""
+    own = defaults(card)
+    labels = choices.condition if isinstance(choices.condition, tuple) else (choices.condition,)
+    keeps = all(isinstance(label, int) and label < len(card.classes) for label in labels)
+    return replace(
+        choices,
+        model_id=card.id,
+        n_steps=min(choices.n_steps, card.schedule.T),
+        condition=choices.condition if keeps else own.condition,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Pane:
+    """What one pane shows, and how values become brightness."""
+
+    quantity: str
+    policy: str = "clamp"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What of the shown run is looked at.
+
+    `following` keeps the newest step in view until a person takes the scrubber. `guidance_scale`
+    is the slider's preview at this step; None shows the run as it was made.
+    """
+
+    index: int = 0
+    following: bool = True
+    panes: tuple[Pane, Pane] = (Pane("xt"), Pane("x0hat"))
+    strip: str = "x0hat"
+    sample: int = 0
+    focus: int | None = None
+    guidance_scale: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What the sampling thread is doing; `redoing` says the old run is still on screen."""
+
+    busy: bool = False
+    redoing: bool = False
+    text: str = ""
+    done: int = 0
+    total: int = 0
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A message to the person: "info", "warning" or "error", with details one click away."""
+
+    text: str
+    kind: str = "info"
+    details: str = ""
