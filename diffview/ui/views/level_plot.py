@@ -104,7 +104,7 @@ class LevelPlot(QWidget):
         self._levels = levels
         if self._plot is not None:
             self._draw()
-        elif self.isVisible():
+        elif self.isVisible() and levels:
             QTimer.singleShot(0, self, self.prepare)
 
     def show_cursor(self, index: int) -> None:
@@ -160,6 +160,8 @@ class LevelPlot(QWidget):
 
         item = self._plot.getPlotItem()
         item.clear()
+        if not self._levels:
+            return
         dots = len(self._levels) <= MOST_DOTS
         for name in CURVES[self._shown]:
             colour = theme.colour_of(theme.current(), name)
@@ -231,10 +233,16 @@ class LevelPlot(QWidget):
         pressed = event.type() == QEvent.Type.MouseButtonPress
         if event.type() in (QEvent.Type.MouseButtonPress, QEvent.Type.MouseMove):
             down = event.button() if pressed else event.buttons()
-            if down & Qt.MouseButton.LeftButton:
+            if down & Qt.MouseButton.LeftButton and self._levels:
                 self.stepRequested.emit(self.index_at(event.position()))
             return True
         return event.type() in (QEvent.Type.Wheel, QEvent.Type.MouseButtonRelease)
+
+    def position_of(self, index: int) -> QPointF:
+        """Where a step lies in the plot, at the height of the axis' middle."""
+        view = self._plot.getPlotItem().getViewBox()
+        scene = view.mapViewToScene(QPointF(self._levels[index].t, view.viewRect().center().y()))
+        return QPointF(self._plot.mapFromScene(scene))
 
     def index_at(self, pos: QPointF) -> int:
         """The step whose t is nearest to a position in the plot."""
@@ -248,6 +256,7 @@ def _plot_widget(parent: QWidget):
     import pyqtgraph as pg
 
     plot = pg.PlotWidget(parent)
+    plot.setObjectName("levelCurves")
     plot.setFrameStyle(0)
     plot.setMenuEnabled(False)
     plot.hideButtons()

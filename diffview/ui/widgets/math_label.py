@@ -6,7 +6,8 @@ markup is the corner of TeX that the window needs:
     x_{t-1} = \c{x0hat}{w_{0} \hat{x}_{0}} + \c{xt}{w_{1} x_{t}} + \sigma_{t} z
 
 `\c{role}{...}` takes a quantity's colour from the theme, `\text{...}` is upright and keeps its
-spaces, other spaces only separate. Italic letters are variables; figures and signs are upright.
+spaces, other spaces only separate. Variables are italic, in the font of
+the text around, so that a projector shows them as well as the words; figures are upright.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, QSizeF, Qt
 from PySide6.QtGui import (
     QColor,
     QFont,
+    QFontInfo,
     QFontMetricsF,
     QPainter,
     QPainterPath,
@@ -30,13 +32,11 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from diffview.ui import theme
 
-FAMILIES = [
-    "STIX Two Text", "Palatino Linotype", "Palatino", "P052", "Libertinus Serif", "Cambria",
-    "Nimbus Roman", "Liberation Serif", "Times New Roman", "DejaVu Serif",
-]  # fmt: skip
-LARGER = 1.22
-"""Serif italics look smaller than the text beside them; this evens it out."""
+LARGER = 1.1
+"""Italic letters standing alone look smaller than the text beside them; this evens it out."""
 SCRIPT = 0.72
+MARGIN = 2
+"""Room around a label in pixels: italic letters reach out of their box."""
 DEEPEST = 2
 """Scripts of scripts are not drawn smaller still: the last row has to read them."""
 
@@ -260,6 +260,13 @@ class Box:
 
 def layout(markup: str, font: QFont) -> Box:
     """The markup as a box, in the size that goes with text in `font`."""
+    return _layout(markup, font.toString())
+
+
+@lru_cache(maxsize=512)
+def _layout(markup: str, description: str) -> Box:
+    font = QFont()
+    font.fromString(description)
     box = _box(parse(markup), font, 0)
     metrics = QFontMetricsF(_font(font, False, 0))
     return Box(
@@ -300,7 +307,8 @@ def _row_box(items: tuple[Node, ...], role: str | None, font: QFont, depth: int)
     for k, item in enumerate(items):
         box = _box(item, font, depth)
         if depth == 0 and k:
-            x += _room(before, item, first=k == 1) * _em(font, depth)
+            doubled = k > 1 and _is_spaced(items[k - 2])
+            x += _room(before, item, sign=k == 1 or doubled) * _em(font, depth)
         ink.extend(mark.moved(x, 0, role) for mark in box.ink)
         x += box.width
         ascent, descent = max(ascent, box.ascent), max(descent, box.descent)
@@ -308,12 +316,12 @@ def _row_box(items: tuple[Node, ...], role: str | None, font: QFont, depth: int)
     return Box(x, ascent, descent, tuple(ink))
 
 
-def _room(before: Node | None, item: Node, first: bool) -> float:
-    """Ems between two neighbours: around signs, not after a minus that stands for a sign."""
+def _room(before: Node | None, item: Node, sign: bool) -> float:
+    """Ems between two neighbours; `sign`: the one before is a sign, not an operation."""
     if _is_spaced(item):
-        return 0.0 if _is_spaced(before) else 0.24
+        return 0.3
     if _is_spaced(before):
-        return 0.04 if first else 0.24
+        return 0.04 if sign else 0.3
     if isinstance(before, Scripts) and not (isinstance(item, Glyphs) and item.text in "‖),/"):
         return 0.1
     return 0.0
@@ -421,7 +429,6 @@ def _plain(font: QFont, depth: int) -> QFont:
 
 def _font(font: QFont, italic: bool, depth: int) -> QFont:
     chosen = QFont(font)
-    chosen.setFamilies(FAMILIES)
     chosen.setItalic(italic)
     factor = LARGER * SCRIPT ** min(depth, DEEPEST)
     if font.pointSizeF() > 0:
@@ -433,7 +440,7 @@ def _font(font: QFont, italic: bool, depth: int) -> QFont:
 
 
 def _em(font: QFont, depth: int) -> float:
-    return QFontMetricsF(_font(font, False, depth)).height() * 0.87
+    return QFontInfo(_font(font, False, depth)).pixelSize()
 
 
 # ---- boxes -> pixels ---------------------------------------------------------------------------
@@ -487,12 +494,12 @@ def draw_box(painter: QPainter, origin: QPointF, box: Box, colour: QColor) -> No
 def math_pixmap(markup: str, font: QFont, colour: QColor, scale: float = 1.0) -> QPixmap:
     """A markup as a picture, for headers and items; `scale` is the screen's device pixel ratio."""
     size = math_size(markup, font)
-    wide, high = size.width() + 2, size.height() + 2
+    wide, high = size.width() + 2 * MARGIN, size.height() + 2 * MARGIN
     pixmap = QPixmap(round(wide * scale), round(high * scale))
     pixmap.setDevicePixelRatio(scale)
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
-    draw_math(painter, QRectF(1, 1, wide - 2, high - 2), markup, font, colour)
+    draw_math(painter, QRectF(MARGIN, MARGIN, size.width(), size.height()), markup, font, colour)
     painter.end()
     return pixmap
 
@@ -546,7 +553,7 @@ class MathLabel(QWidget):
 
     def sizeHint(self) -> QSize:
         size = math_size(self._markup, self.font())
-        return QSize(int(size.width()) + 3, int(size.height()) + 4)
+        return QSize(int(size.width()) + 1 + 2 * MARGIN, int(size.height()) + 2 + 2 * MARGIN)
 
     def minimumSizeHint(self) -> QSize:
         return self.sizeHint()
@@ -554,7 +561,7 @@ class MathLabel(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         token = self._token if self.isEnabled() else "disabled"
         painter = QPainter(self)
-        rect = QRectF(self.rect()).adjusted(1, 1, -1, -1)
+        rect = QRectF(self.rect()).adjusted(MARGIN, MARGIN, -MARGIN, -MARGIN)
         colour = theme.current().colour(token)
         draw_math(painter, rect, self._markup, self.font(), colour, self._align)
         painter.end()
