@@ -1,7 +1,7 @@
 """GIF: one palette for all frames, no dithering, every frame written, identical ones too.
 
 Up to 256 different colours in all frames together (so, every grey run) are kept exactly. More are
-reduced to 256 by median cut, refined by k-means (Heckbert 1982; Pillow's implementation).
+reduced to 256 by median cut (Heckbert 1982), refined by k-means (Lloyd 1982).
 Dithering stays off: it would add noise to pictures whose noise is the subject.
 
 The blocks are put together here: Pillow's own writer keeps all frames in memory and merges
@@ -28,8 +28,8 @@ from diffview.frames.pixels import Uint8
 
 CENTISECONDS = 100
 COLOURS = 256
-SAMPLED_PIXELS = 60_000
-K_MEANS_ROUNDS = 1
+SAMPLED_PIXELS = 20_000
+K_MEANS_ROUNDS = 8
 
 
 @exporter(
@@ -117,24 +117,39 @@ def _exact(numbers: NDArray[np.intp]) -> _Palette:
 
 def _reduced(samples: Uint8) -> _Palette:
     """256 colours for (K, 3) pixels; each of 64^3 cells takes the one nearest to its centre."""
-    picture = Image.fromarray(samples[None])
-    reduced = picture.quantize(COLOURS, Image.Quantize.MEDIANCUT, kmeans=K_MEANS_ROUNDS)
-    found = np.array(reduced.getpalette(), np.uint8).reshape(-1, 3)
+    # Pillow's own k-means (kmeans=1) is as good, but holds the interpreter's lock for seconds.
+    cut = Image.fromarray(samples[None]).quantize(COLOURS, Image.Quantize.MEDIANCUT)
+    found = np.array(cut.getpalette(), np.float32).reshape(-1, 3)[:COLOURS]
+    for _ in range(K_MEANS_ROUNDS):
+        found = _moved(found, samples.astype(np.float32))
     colours = np.zeros((COLOURS, 3), np.uint8)
-    colours[: len(found)] = found
+    colours[: len(found)] = np.rint(found)
     centres = np.arange(2, 256, 4, dtype=np.float32)
-    table = [_nearest(centres, red, found.astype(np.float32)) for red in centres]
+    table = [_nearest(_cells(centres, red), found).astype(np.uint8) for red in centres]
     return _Palette(colours, np.concatenate(table), 6)
 
 
-def _nearest(centres: NDArray[np.float32], red: np.float32, found: NDArray[np.float32]) -> Uint8:
-    """For all (green, blue) of `centres` in turn, the place of the nearest colour: (64 * 64,)."""
+def _moved(found: NDArray[np.float32], samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Each colour moved to the mean of the samples nearest to it; without any, it stays."""
+    nearest = _nearest(samples, found)
+    counts = np.bincount(nearest, minlength=len(found))[:, None]
+    sums = [np.bincount(nearest, samples[:, c], minlength=len(found)) for c in range(3)]
+    means = np.stack(sums, axis=1) / np.maximum(counts, 1)
+    return np.where(counts > 0, means, found).astype(np.float32)
+
+
+def _cells(centres: NDArray[np.float32], red: np.float32) -> NDArray[np.float32]:
+    """All (red, green, blue) with this red and the others from `centres`: (64 * 64, 3)."""
     green, blue = np.meshgrid(centres, centres, indexing="ij")
-    cells = np.stack([np.full(green.size, red), green.ravel(), blue.ravel()], axis=1)
+    return np.stack([np.full(green.size, red), green.ravel(), blue.ravel()], axis=1)
+
+
+def _nearest(colours: NDArray[np.float32], found: NDArray[np.float32]) -> NDArray[np.intp]:
+    """For each of `colours` (K, 3), the place of the nearest in `found`: (K,)."""
     # |a - b|^2 without |a|^2, which is the same for every b
-    distance = (found**2).sum(axis=1) - 2 * cells @ found.T
-    places: Uint8 = distance.argmin(axis=1).astype(np.uint8)
-    return places
+    distance = (found**2).sum(axis=1) - 2 * colours @ found.T
+    nearest: NDArray[np.intp] = distance.argmin(axis=1)
+    return nearest
 
 
 def _head(frame: Uint8, palette: _Palette, recipe: Recipe) -> bytes:
