@@ -39,6 +39,9 @@ DEBUG = "DIFFVIEW_DEBUG"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    # Spinning OpenMP threads make sampling many times slower where something else wants a core;
+    # torch reads this when it is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _never_fail_to_print()
     try:
         code = _run(words)

@@ -13,9 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-# Spinning OpenMP workers would steal the GUI's core; this must be set before torch is imported.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 import platformdirs
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
@@ -105,6 +102,8 @@ def main(file: str | None = None, model: Any = None, run: Any = None) -> int:
     _check_display()
     if file is not None and not Path(file).expanduser().exists():
         raise InputError(f"{file} does not exist: give a session, a model, or an exported file")
+    # Spinning OpenMP workers would steal the GUI's core; torch reads this when it is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.setswitchinterval(SWITCH_INTERVAL)
     app = QApplication.instance() or QApplication(["diffview"])
     app.setApplicationName("diffview")
