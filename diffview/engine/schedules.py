@@ -66,10 +66,14 @@ class Schedule:
 
 
 def from_json(value: dict[str, Any]) -> Schedule:
-    """The schedule that `Schedule.to_json` wrote."""
+    """The schedule that `Schedule.to_json` wrote. Raises InputError for anything else."""
+    if not isinstance(value, dict):
+        raise InputError("the schedule is not a JSON object")
     if "alphas_cumprod" in value:
         return given(alphas_cumprod=value["alphas_cumprod"], name=str(value.get("name", "given")))
-    return named(str(value["name"]), int(value["T"]))
+    if type(value.get("T")) is not int:
+        raise InputError("the schedule has neither alphas_cumprod nor a whole number of times T")
+    return named(str(value.get("name")), value["T"])
 
 
 def named(name: str, T: int = 1000) -> Schedule:

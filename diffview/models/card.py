@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -50,7 +51,7 @@ class ModelCard:
 def from_json(value: Mapping[str, Any]) -> ModelCard:
     """The card that `to_json` wrote. Raises InputError for anything else."""
     version = value.get("version")
-    if not isinstance(version, int) or version < 1:
+    if type(version) is not int or version < 1:
         raise InputError("the model's card has no version, so it is not one of diffview's")
     if version > CARD_VERSION:
         raise InputError(
@@ -61,10 +62,31 @@ def from_json(value: Mapping[str, Any]) -> ModelCard:
         fields = {key: item for key, item in value.items() if key != "version"}
         fields["schedule"] = schedules.from_json(fields["schedule"])
         for key in ("data_shape", "classes", "value_range"):
+            if not isinstance(fields.get(key, []), list | tuple):
+                raise TypeError(f"{key} is not a list")
             fields[key] = tuple(fields[key])
-        return ModelCard(**fields)
-    except (KeyError, TypeError, ValueError) as error:
+        return _checked(ModelCard(**fields))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"the model's card is damaged: {error}") from None
+
+
+def _checked(card: ModelCard) -> ModelCard:
+    texts = ("id", "title", "family", "prediction", "description", "limits", "source", "licence")
+    for name in (*texts, "data_licence", "weights_sha256"):
+        if not isinstance(getattr(card, name), str):
+            raise TypeError(f"{name} is not text")
+    if not all(isinstance(name, str) for name in card.classes):
+        raise TypeError("classes are not all text")
+    if not card.data_shape or not all(type(n) is int and n > 0 for n in card.data_shape):
+        raise ValueError(f"data_shape {card.data_shape} is not of whole numbers above 0")
+    low, high = card.value_range
+    if not -math.inf < low < high < math.inf:
+        raise ValueError(f"value_range {card.value_range} is not from a low to a high number")
+    if type(card.parameters) is not int:
+        raise TypeError("parameters is not a whole number")
+    if not isinstance(card.defaults, dict) or not isinstance(card.figures, dict):
+        raise TypeError("defaults or figures are not JSON objects")
+    return card
 
 
 def from_metadata(metadata: Mapping[str, str], where: str) -> ModelCard:
@@ -77,8 +99,11 @@ def from_metadata(metadata: Mapping[str, str], where: str) -> ModelCard:
         )
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: the model's card is damaged: {error}") from None
     if not isinstance(value, dict):
         raise InputError(f"{where}: the model's card is not a JSON object")
-    return from_json(value)
+    try:
+        return from_json(value)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None

@@ -43,14 +43,23 @@ def find(name: str) -> Entry:
     by_id = {found.card.id: found for found in bundled()}
     if name in by_id:
         return by_id[name]
-    path = Path(name).expanduser()
-    if path.is_file():
-        return entry(path)
-    if path.is_dir():
+    path = _existing(name)
+    if path is not None and path.is_dir():
         raise InputError(
             f"{path} is a folder: give a .safetensors file with a diffview card in it"
         )
+    if path is not None:
+        return entry(path)
     close = get_close_matches(name, by_id, n=1)
     hint = f" (did you mean '{close[0]}'?)" if close else ""
     known = ", ".join(by_id) or "none"
     raise InputError(f"unknown model '{name}'{hint}: give one of {known}, or a model's file")
+
+
+def _existing(name: str) -> Path | None:
+    """`name` as a path if something lies there; not every word can be a path."""
+    try:
+        path = Path(name).expanduser()
+        return path if path.exists() else None
+    except (OSError, RuntimeError, ValueError):  # too long, no such home, a zero byte
+        return None

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from diffview.models.unet import norm
+from diffview.models.unet import MAX_NUMBER, norm, whole_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,11 @@ class ClassifierConfig:
     channels: int
     classes: int
     width: int = 64
+
+    def __post_init__(self) -> None:
+        """Refuse, with ValueError, what no network can be built from."""
+        for name, least in {"channels": 1, "classes": 1, "width": 2}.items():
+            whole_number(getattr(self, name), name, least, MAX_NUMBER)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON value; the keywords of this class."""

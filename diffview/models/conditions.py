@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ def label_number(card: ModelCard, label: str | int) -> int:
     if not card.classes:
         raise InputError(f"model '{card.id}' has no classes, so it takes no label")
     text = str(label).strip()
-    if text.lstrip("+-").isdecimal() and text.isascii():
+    if re.fullmatch(r"[+-]?[0-9]{1,18}", text):
         return checked_label(card, int(text))
     names = [name.casefold() for name in card.classes]
     if text.casefold() in names:

@@ -44,6 +44,11 @@ class NetworkDenoiser:
         """The shape of one sample."""
         return self.card.data_shape
 
+    @property
+    def network(self) -> Callable[..., Tensor]:
+        """The bare network, which knows nothing of schedules and predictions."""
+        return self._network
+
     def null_condition(self, batch: int) -> Tensor | None:
         """The null label, `batch` times."""
         if self._null is None:
@@ -56,6 +61,11 @@ class NetworkDenoiser:
         t = torch.full((len(x_t),), level.t, device=x_t.device)
         t = t.long() if level.t.is_integer() else t
         out = self._call(x_t, t, condition)
+        if not isinstance(out, Tensor):
+            raise DiffviewError(
+                f"the network returned a {type(out).__name__}; it must return one tensor of the "
+                "shape of x_t (wrap a function that picks it out)"
+            )
         if out.shape != x_t.shape:
             raise DiffviewError(
                 f"the network returned shape {tuple(out.shape)} for x_t of {tuple(x_t.shape)}; "

@@ -14,6 +14,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+MAX_NUMBER = 2**20
+MAX_BLOCKS = 64
+MAX_DEPTH = 10
+"""Bounds far beyond any network: a damaged file must not keep us building one without end."""
+
+
+def whole_number(value: object, name: str, least: int, most: int) -> None:
+    """Raise ValueError unless `value` is a whole number from `least` to `most`."""
+    if type(value) is not int or not least <= value <= most:
+        raise ValueError(f"{name} = {value!r} is not a whole number from {least} to {most}")
+
 
 @dataclass(frozen=True, slots=True)
 class UNetConfig:
@@ -27,6 +38,24 @@ class UNetConfig:
     attention: tuple[int, ...] = (7,)
     patch: int = 2
     classes: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse, with ValueError, what no network can be built from, or none that ends."""
+        counts = {"channels": 1, "size": 1, "base": 2, "blocks": 1, "patch": 1, "classes": 0}
+        for name, least in counts.items():
+            most = MAX_BLOCKS if name == "blocks" else MAX_NUMBER
+            whole_number(getattr(self, name), name, least, most)
+        if not 1 <= len(self.multipliers) <= MAX_DEPTH:
+            raise ValueError(f"{len(self.multipliers)} multipliers, possible are 1 to {MAX_DEPTH}")
+        for multiplier in self.multipliers:
+            whole_number(multiplier, "a multiplier", 1, MAX_NUMBER)
+        for size in self.attention:
+            whole_number(size, "a size in attention", 1, MAX_NUMBER)
+        unit = self.patch * 2 ** (len(self.multipliers) - 1)
+        if self.size % unit:
+            raise ValueError(
+                f"size = {self.size} is not a multiple of {unit}, as its depth asks for"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """A JSON value `from_json` reads back."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 
 import torch
@@ -39,8 +40,7 @@ def wrap(
         raise InputError(f"wrap needs a callable f(x_t, t), not a {type(network).__name__}")
     if prediction not in TO_X0:
         raise InputError(f"unknown prediction '{prediction}'; known are {', '.join(TO_X0)}")
-    if not shape or any(int(size) != size or size < 1 for size in shape):
-        raise InputError(f"shape {tuple(shape)} must be one sample's, such as (3, 32, 32)")
+    data_shape = _data_shape(shape)
     names = _class_names(classes)
     if names and not takes_label(network):
         raise InputError("classes were given, but the network takes no label: f(x_t, t, label)")
@@ -48,7 +48,7 @@ def wrap(
         id="wrapped",
         title=title,
         family="wrapped",
-        data_shape=tuple(int(size) for size in shape),
+        data_shape=data_shape,
         prediction=prediction,
         schedule=_as_schedule(schedule),
         classes=names,
@@ -58,9 +58,21 @@ def wrap(
     return NetworkDenoiser(card, _evaluating(network), device or _device_of(network), null)
 
 
+def _data_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    try:
+        sizes = tuple(operator.index(size) for size in shape)
+    except TypeError:
+        sizes = ()
+    if not sizes or min(sizes) < 1:
+        raise InputError(f"shape = {shape} must be one sample's, such as (3, 32, 32)")
+    return sizes
+
+
 def _class_names(classes: int | Sequence[str]) -> tuple[str, ...]:
-    if isinstance(classes, int):
+    if isinstance(classes, int) and classes >= 0:
         return tuple(str(k) for k in range(classes))
+    if isinstance(classes, str) or not isinstance(classes, Sequence):
+        raise InputError(f"classes = {classes} must be how many there are, or a list of names")
     return tuple(str(name) for name in classes)
 
 
@@ -69,7 +81,12 @@ def _as_schedule(schedule: str | Schedule | ArrayLike) -> Schedule:
         return schedule
     if isinstance(schedule, str):
         return schedules.named(schedule)
-    values = torch.as_tensor(schedule, dtype=torch.float64).numpy()
+    try:
+        values = torch.as_tensor(schedule, dtype=torch.float64).numpy(force=True)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"the schedule must be a name, a Schedule or one row of numbers: {error}"
+        ) from None
     falling = values.ndim == 1 and len(values) > 1 and values[-1] < values[0]
     if falling:
         return schedules.given(alphas_cumprod=values)

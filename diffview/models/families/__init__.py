@@ -45,7 +45,11 @@ def load(entry: Entry, device: str | torch.device = "cpu") -> Any:
             f"{entry.path}: family '{entry.card.family}' is not known here "
             f"(known: {', '.join(sorted(loaders))}); a newer diffview may open it"
         )
-    return loaders[entry.card.family](entry, torch.device(device))
+    try:
+        return loaders[entry.card.family](entry, torch.device(device))
+    except InputError as error:
+        where = str(entry.path)
+        raise InputError(str(error) if where in str(error) else f"{where}: {error}") from None
 
 
 @cache
@@ -60,11 +64,24 @@ def config(entry: Entry) -> dict[str, Any]:
     text = tensorfile.read_header(entry.path).metadata.get("diffview.config", "")
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise InputError(f"{entry.path}: the network's configuration is missing or damaged")
     return value
+
+
+def check_fit(entry: Entry, data_shape: tuple[int, ...], classes: int) -> None:
+    """Raise InputError when the card tells of other samples or classes than the network has."""
+    card = entry.card
+    if card.data_shape != data_shape:
+        raise InputError(
+            f"the model's card tells of samples {card.data_shape}, its network is for {data_shape}"
+        )
+    if len(card.classes) != classes:
+        raise InputError(
+            f"the model's card tells of {len(card.classes)} classes, its network has {classes}"
+        )
 
 
 def build(entry: Entry, make: Callable[[dict[str, Any]], nn.Module]) -> nn.Module:
@@ -79,17 +96,19 @@ def build(entry: Entry, make: Callable[[dict[str, Any]], nn.Module]) -> nn.Modul
     try:
         with torch.device("meta"):
             expected = {k: v.shape for k, v in make(config(entry)).state_dict().items()}
-    except (TypeError, ValueError, KeyError, ZeroDivisionError, RuntimeError) as error:
+    except (TypeError, ValueError, KeyError, OverflowError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [""])[0]
         raise InputError(
-            f"{entry.path}: the network's configuration is damaged: {error}"
+            f"{entry.path}: the network's configuration is damaged: {reason}"
         ) from None
     _check_names(entry, expected)
-    tensors = load_tensors(tensorfile.read_bytes(entry.path))
+    stored = load_tensors(tensorfile.read_bytes(entry.path))
+    tensors = {name: tensor.float() for name, tensor in stored.items()}
     for name, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):
             raise InputError(f"{entry.path}: tensor '{name}' holds NaN or infinite values")
     network = make(config(entry))
-    network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    network.load_state_dict(tensors)
     return network.eval().requires_grad_(False)
 
 

@@ -1,0 +1,115 @@
+"""NetworkDenoiser: what the network is given, and that every prediction becomes x0_hat."""
+
+import pytest
+import torch
+
+from diffview.engine import schedules
+from diffview.errors import DiffviewError, InputError
+from diffview.models.network import NetworkDenoiser, takes_label
+
+SCHEDULE = schedules.named("cosine")
+
+
+class Recorder:
+    """A network that notes what it is given and predicts a tenth of x_t."""
+
+    def __init__(self):
+        self.given = []
+
+    def __call__(self, x_t, *rest):
+        self.given.append(rest)
+        return 0.1 * x_t
+
+
+def x_t():
+    return torch.linspace(-1, 1, 2 * 64).view(2, 1, 8, 8)
+
+
+@pytest.mark.parametrize("t", [0, 1, 500, 999])
+def test_whole_times_are_given_as_int64_one_for_each_sample(make_card, t):
+    network = Recorder()
+    NetworkDenoiser(make_card(classes=()), network)(x_t(), SCHEDULE.level(t), None)
+    (times,) = network.given[0]
+    assert times.dtype == torch.int64
+    assert times.tolist() == [t, t]
+
+
+def test_times_between_are_given_as_they_are(make_card):
+    network = Recorder()
+    NetworkDenoiser(make_card(classes=()), network)(x_t(), SCHEDULE.level(7.25), None)
+    (times,) = network.given[0]
+    assert times.dtype == torch.float32
+    assert times.tolist() == [7.25, 7.25]
+
+
+@pytest.mark.parametrize("prediction", ["eps", "x0", "v"])
+def test_a_network_that_knows_the_truth_gives_x0_whatever_it_predicts(make_card, prediction):
+    level = SCHEDULE.level(400)
+    generator = torch.Generator().manual_seed(0)
+    x_0, eps = torch.randn(2, 2, 1, 8, 8, generator=generator, dtype=torch.float64)
+    truth = {"eps": eps, "x0": x_0, "v": level.alpha * eps - level.sigma * x_0}[prediction]
+    denoiser = NetworkDenoiser(make_card(classes=(), prediction=prediction), lambda x, t: truth)
+    found = denoiser(level.alpha * x_0 + level.sigma * eps, level, None)
+    torch.testing.assert_close(found, x_0, rtol=1e-10, atol=1e-10)
+
+
+def test_labels_are_passed_on_and_missing_ones_become_the_null_label(make_card):
+    network = Recorder()
+    denoiser = NetworkDenoiser(make_card(), network, null=3)
+    denoiser(x_t(), SCHEDULE.level(5), torch.tensor([2, 0]))
+    denoiser(x_t(), SCHEDULE.level(5), None)
+    assert [rest[1].tolist() for rest in network.given] == [[2, 0], [3, 3]]
+    assert denoiser.null_condition(4).tolist() == [3, 3, 3, 3]
+    assert denoiser.null_condition(4).dtype == torch.int64
+
+
+def test_a_class_is_asked_for_where_there_is_no_null_label(make_card):
+    denoiser = NetworkDenoiser(make_card(), Recorder())
+    assert denoiser.null_condition(2) is None
+    with pytest.raises(InputError, match="needs a class"):
+        denoiser(x_t(), SCHEDULE.level(5), None)
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 8, 8), (2, 1, 8), (1, 1, 8, 8), ()])
+def test_an_output_of_another_shape_is_refused_with_both_shapes(make_card, shape):
+    denoiser = NetworkDenoiser(make_card(classes=()), lambda x, t: torch.zeros(shape))
+    with pytest.raises(DiffviewError, match=r"returned shape \(.*\) for x_t of \(2, 1, 8, 8\)"):
+        denoiser(x_t(), SCHEDULE.level(5), None)
+
+
+@pytest.mark.parametrize("output", [None, (torch.zeros(1),), {"sample": 1}, 5.0])
+def test_an_output_that_is_no_tensor_is_refused_with_its_type(make_card, output):
+    denoiser = NetworkDenoiser(make_card(classes=()), lambda x, t: output)
+    with pytest.raises(DiffviewError, match=f"returned a {type(output).__name__}.*tensor"):
+        denoiser(x_t(), SCHEDULE.level(5), None)
+
+
+def test_an_unknown_prediction_is_refused_with_the_known_ones(make_card):
+    with pytest.raises(InputError, match="prediction type 'score'; known are eps, x0, v"):
+        NetworkDenoiser(make_card(prediction="score"), Recorder())
+
+
+class WithLabel(torch.nn.Module):
+    def forward(self, x, t, label):
+        return x
+
+
+class WithoutLabel(torch.nn.Module):
+    def forward(self, x, t, *, verbose=False):
+        return x
+
+
+@pytest.mark.parametrize(
+    ("network", "expected"),
+    [
+        (lambda x, t: x, False),
+        (lambda x, t, y: x, True),
+        (lambda x, t, y=None: x, True),
+        (lambda *all: all[0], True),
+        (lambda x, t, **named: x, False),
+        (WithLabel(), True),
+        (WithoutLabel(), False),
+    ],
+)
+def test_whether_a_callable_takes_a_label_is_read_from_its_signature(network, expected):
+    assert takes_label(network) is expected
