@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QColor, QImage, QMouseEvent, QWheelEvent
+from PySide6.QtGui import QColor, QFocusEvent, QImage, QMouseEvent, QWheelEvent
 from PySide6.QtWidgets import QApplication
 
 from diffview.frames.compose import Tiles
@@ -256,6 +256,15 @@ def test_crosshair_outlines_its_pixel_without_hiding_it(view):
     scale = view.devicePixelRatioF()
     seen = marked[int(centre.y() * scale), int(centre.x() * scale)]
     np.testing.assert_array_equal(seen, shown.pixels[4, 10, 12, :3])
+
+
+def test_pane_reached_by_tab_has_a_ring_and_one_that_was_clicked_has_none(view):
+    view.show_tiles(tiles())
+    plain = pixels_of(view).copy()
+    view.focusInEvent(QFocusEvent(QEvent.Type.FocusIn, Qt.FocusReason.MouseFocusReason))
+    np.testing.assert_array_equal(pixels_of(view), plain)
+    view.focusInEvent(QFocusEvent(QEvent.Type.FocusIn, Qt.FocusReason.TabFocusReason))
+    assert (pixels_of(view) != plain).any()
 
 
 def test_message_is_shown_while_there_are_no_pictures(view):

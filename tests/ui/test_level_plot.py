@@ -50,11 +50,10 @@ def test_noise_is_on_the_left(plot):
 
 
 def test_click_asks_for_the_nearest_step(plot, qtbot):
-    canvas = plot.findChild(object, "levelCurves").viewport()
     for index in (0, 3, len(LEVELS) - 1):
         with qtbot.waitSignal(plot.stepRequested) as caught:
             pos = plot.position_of(index).toPoint() + QPoint(2, 20)
-            qtbot.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=pos)
+            qtbot.mouseClick(plot, Qt.MouseButton.LeftButton, pos=pos)
         assert caught.args == [index]
 
 

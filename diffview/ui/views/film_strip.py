@@ -33,7 +33,7 @@ class FilmStrip(QWidget):
         self._expected = 0
         self._index = 0
         self._role: QColor | None = None
-        self._strip: QPixmap | None = None
+        self._strip = QPixmap()
         self._drawn: list[np.ndarray | None] = []
         self._places: list[QRect] = []
         self._steps: list[int] = []
@@ -60,7 +60,7 @@ class FilmStrip(QWidget):
         if expected != self._expected or native != self._native:
             self._expected, self._native = expected, native
             self._forget()
-        elif self._strip is not None:
+        elif not self._strip.isNull():
             self._draw_changes()
 
     def show_current(self, index: int) -> None:
@@ -90,7 +90,7 @@ class FilmStrip(QWidget):
         )
 
     def _forget(self) -> None:
-        self._strip, self._places, self._steps, self._drawn = None, [], [], []
+        self._strip, self._places, self._steps, self._drawn = QPixmap(), [], [], []
         self.update()
 
     def _lay_out(self) -> None:
@@ -138,7 +138,7 @@ class FilmStrip(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         if not self._expected:
             return
-        if self._strip is None or self._strip.devicePixelRatio() != self.devicePixelRatioF():
+        if self._strip.isNull() or self._strip.devicePixelRatio() != self.devicePixelRatioF():
             self._draw_all()
         painter = QPainter(self)
         painter.drawPixmap(0, 0, self._strip)

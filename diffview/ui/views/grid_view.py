@@ -12,6 +12,7 @@ import math
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
+    QFocusEvent,
     QImage,
     QKeyEvent,
     QMouseEvent,
@@ -57,6 +58,7 @@ class GridView(QWidget):
         self._under_mouse: tuple[int, int, int] | None = None
         self._press: tuple[QPointF, Viewport] | None = None
         self._dragging = False
+        self._by_keyboard = False
         self._layout: tuple[object, Grid] | None = None
         self._build()
 
@@ -109,8 +111,9 @@ class GridView(QWidget):
 
     def show_crosshair(self, sample: int | None, row: int = 0, column: int | None = 0) -> None:
         """Outline one pixel, the one under the mouse in a linked pane; None: no outline."""
-        nowhere = sample is None or column is None or sample < 0
-        crosshair = None if nowhere else (sample, row, column)
+        crosshair = None
+        if sample is not None and column is not None and sample >= 0:
+            crosshair = sample, row, column
         if crosshair != self._crosshair:
             self._crosshair = crosshair
             self.update()
@@ -173,16 +176,20 @@ class GridView(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
-        if self._images:
-            self._paint_pictures(painter)
+        grid = self._grid()
+        if grid is not None:
+            self._paint_pictures(painter, grid)
         else:
             painter.setPen(theme.current().colour("muted"))
             flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
             painter.drawText(self.rect().adjusted(24, 24, -24, -24), flags, self._message)
+        if self._by_keyboard:
+            self._paint_focus(painter)
         painter.end()
 
-    def _paint_pictures(self, painter: QPainter) -> None:
-        grid, scale = self._grid(), self.devicePixelRatioF()
+    def _paint_pictures(self, painter: QPainter, grid: Grid) -> None:
+        scale = self.devicePixelRatioF()
+        painter.save()
         _use_device_pixels(painter, scale)
         view = QRect(0, 0, math.ceil(self.width() * scale), math.ceil(self.height() * scale))
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, grid.step < 1)
@@ -192,10 +199,11 @@ class GridView(QWidget):
                 painter.drawImage(rect, self._images[sample])
         self._paint_selection(painter, grid, scale)
         self._paint_crosshair(painter, grid, scale)
+        painter.restore()
 
     def _paint_selection(self, painter: QPainter, grid: Grid, scale: float) -> None:
         shown = self._shown()
-        if self._selection not in shown or len(shown) == 1:
+        if self._selection is None or self._selection not in shown or len(shown) == 1:
             return
         rect = QRect(*grid.tile(shown.index(self._selection)))
         colour = self._role or theme.current().colour("accent")
@@ -214,6 +222,22 @@ class GridView(QWidget):
         _frame(painter, around.adjusted(-width, -width, width, width), width, QColor(0, 0, 0))
         _frame(painter, around, width, QColor(255, 255, 255))
 
+    def _paint_focus(self, painter: QPainter) -> None:
+        """A ring around the pane, for those who came by Tab."""
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(QPen(theme.current().colour("accent"), 1.5))
+        painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 6, 6)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        keys = Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason
+        self._by_keyboard = event.reason() in keys
+        self.update()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        self._by_keyboard = False
+        self.update()
+
     def changeEvent(self, event: QEvent) -> None:
         if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
             self.update()
@@ -231,7 +255,7 @@ class GridView(QWidget):
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if self._press is not None and event.buttons() != Qt.MouseButton.NoButton:
-            self._drag(event.position())
+            self._drag(event.position(), *self._press)
         if not self._dragging:
             self._hover(self.pixel_at(event.position()))
 
@@ -287,8 +311,7 @@ class GridView(QWidget):
         else:
             self.hovered.emit(*found)
 
-    def _drag(self, pos: QPointF) -> None:
-        start, viewport = self._press
+    def _drag(self, pos: QPointF, start: QPointF, viewport: Viewport) -> None:
         moved = pos - start
         if not self._dragging:
             far = moved.manhattanLength() >= QApplication.startDragDistance()

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from PySide6.QtCore import QEvent, QPointF, QSize, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QFont
+from PySide6.QtGui import QFont, QMouseEvent
 from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from diffview.engine.levels import NoiseLevel
@@ -43,7 +44,7 @@ class LevelPlot(QWidget):
         self._levels: tuple[NoiseLevel, ...] = ()
         self._index = 0
         self._shown = LEVELS
-        self._plot = None
+        self._plot: Any = None  # a pyqtgraph.PlotWidget, once it is needed
         self._build()
         self._connect()
 
@@ -86,7 +87,8 @@ class LevelPlot(QWidget):
         return button
 
     def _connect(self) -> None:
-        self._buttons.buttonClicked.connect(self._on_button)
+        for button in self._buttons.buttons():
+            button.clicked.connect(self._on_button)
 
     def sizeHint(self) -> QSize:
         return QSize(250, 180)
@@ -126,7 +128,6 @@ class LevelPlot(QWidget):
             return
         self._plot = _plot_widget(self)
         self._room.addWidget(self._plot)
-        self._plot.viewport().installEventFilter(self)
         self._dress()
         self._draw()
 
@@ -223,41 +224,47 @@ class LevelPlot(QWidget):
 
     @Slot()
     def _on_button(self) -> None:
-        self._shown = self._buttons.checkedButton().property("which")
+        checked = (button for button in self._buttons.buttons() if button.isChecked())
+        self._shown = next(checked).property("which")
         for name, label in self._names.items():
             label.setVisible(name in CURVES[self._shown])
         if self._plot is not None and self._levels:
             self._draw()
 
-    def eventFilter(self, watched, event: QEvent) -> bool:
-        pressed = event.type() == QEvent.Type.MouseButtonPress
-        if event.type() in (QEvent.Type.MouseButtonPress, QEvent.Type.MouseMove):
-            down = event.button() if pressed else event.buttons()
-            if down & Qt.MouseButton.LeftButton and self._levels:
-                self.stepRequested.emit(self.index_at(event.position()))
-            return True
-        return event.type() in (QEvent.Type.Wheel, QEvent.Type.MouseButtonRelease)
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if event.button() == Qt.MouseButton.LeftButton:
+            self._ask_for(event.position())
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        if event.buttons() & Qt.MouseButton.LeftButton:
+            self._ask_for(event.position())
+
+    def _ask_for(self, pos: QPointF) -> None:
+        if self._plot is not None and self._levels:
+            self.stepRequested.emit(self.index_at(pos))
 
     def position_of(self, index: int) -> QPointF:
-        """Where a step lies in the plot, at the height of the axis' middle."""
+        """Where a step lies, half way up the plot."""
         view = self._plot.getPlotItem().getViewBox()
         scene = view.mapViewToScene(QPointF(self._levels[index].t, view.viewRect().center().y()))
-        return QPointF(self._plot.mapFromScene(scene))
+        return QPointF(self._plot.mapTo(self, self._plot.mapFromScene(scene)))
 
     def index_at(self, pos: QPointF) -> int:
-        """The step whose t is nearest to a position in the plot."""
+        """The step whose t is nearest to a position."""
         view = self._plot.getPlotItem().getViewBox()
-        t = view.mapSceneToView(self._plot.mapToScene(pos.toPoint())).x()
+        inside = self._plot.mapFrom(self, pos.toPoint())
+        t = view.mapSceneToView(self._plot.mapToScene(inside)).x()
         return min(range(len(self._levels)), key=lambda i: abs(self._levels[i].t - t))
 
 
 def _plot_widget(parent: QWidget):
-    """A pyqtgraph plot without its own mouse, menu and buttons."""
+    """A pyqtgraph plot that leaves the mouse to the widget around it."""
     import pyqtgraph as pg
 
     plot = pg.PlotWidget(parent)
     plot.setObjectName("levelCurves")
     plot.setFrameStyle(0)
+    plot.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
     plot.setMenuEnabled(False)
     plot.hideButtons()
     plot.setMouseEnabled(x=False, y=False)

@@ -484,7 +484,7 @@ def draw_box(painter: QPainter, origin: QPointF, box: Box, colour: QColor) -> No
             painter.setPen(ink)
             painter.setFont(mark.font)
             painter.drawText(at, mark.text)
-        else:
+        elif mark.stroke is not None:
             cap, join = Qt.PenCapStyle.RoundCap, Qt.PenJoinStyle.RoundJoin
             painter.setPen(QPen(ink, mark.width, Qt.PenStyle.SolidLine, cap, join))
             painter.drawPath(mark.stroke.translated(at))
