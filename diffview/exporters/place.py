@@ -19,10 +19,10 @@ from pathlib import Path
 from diffview.atomic import PARTIAL
 from diffview.errors import InputError
 from diffview.exporters.carriers import KEY, MAX_TEXT
+from diffview.exporters.recipe import FILENAME
 
 REPLACED = ".replaced"
 MARK = ".diffview-export"
-MANIFEST = "recipe.json"
 MAX_NAME = 255
 MAX_PROPOSED = 120
 
@@ -103,7 +103,7 @@ def _check_existing(folder: Path, is_ours: IsOurs, *, overwrite: bool) -> None:
     if not names:
         return
     foreign = sorted(name for name in names if not is_ours(name))
-    if foreign or not _is_manifest(folder / MANIFEST):
+    if foreign or not _is_manifest(folder / FILENAME):
         example = f" (such as '{foreign[0]}')" if foreign else ""
         raise InputError(
             f"{folder} exists and holds what no export wrote{example}: choose another or an "
@@ -137,7 +137,7 @@ def _is_left_over(partial: Path, is_ours: IsOurs) -> bool:
     if not partial.is_dir() or partial.is_symlink():
         return False
     names = [name.removesuffix(PARTIAL) for name in _names(partial)]
-    marked = not names or MARK in names or MANIFEST in names
+    marked = not names or MARK in names or FILENAME in names
     return marked and all(name == MARK or is_ours(name) for name in names)
 
 

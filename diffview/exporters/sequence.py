@@ -56,6 +56,7 @@ class Sheets:
         _check(trajectory, selection)
         self._trajectory = trajectory
         self._indices = indices(len(trajectory), selection.every)
+        self._steps = [trajectory[index].i for index in self._indices]
         self._view = ViewState(
             quantities=selection.quantities,
             policies=_policies(selection),
@@ -66,7 +67,7 @@ class Sheets:
     @property
     def steps(self) -> Sequence[int]:
         """The run's step i that each picture shows."""
-        return [self._trajectory[index].i for index in self._indices]
+        return self._steps
 
     def __len__(self) -> int:
         return len(self._indices)

@@ -19,6 +19,7 @@ from PIL import Image
 from diffview.atomic import replacing
 from diffview.errors import InputError
 from diffview.exporters import Clip, Frames, exporter
+from diffview.exporters.carriers import IMAGE_DESCRIPTION
 from diffview.exporters.pool import in_order
 from diffview.exporters.recipe import Recipe
 from diffview.frames.pixels import Uint8
@@ -26,7 +27,6 @@ from diffview.frames.pixels import Uint8
 MAX_SIDE = 16_383
 MAX_FILE = 2**32 - 10
 MILLISECONDS = 1000
-IMAGE_DESCRIPTION = 0x010E
 HAS_EXIF, IS_ANIMATED = 0x08, 0x02
 DO_NOT_BLEND = 0x02
 
