@@ -57,8 +57,15 @@ class StepRecord:
 class Trajectory:
     """The records of one run, in order; `stride` > 1 means only every stride-th was kept."""
 
-    def __init__(self, spec: RunSpec, data_shape: Sequence[int], stride: int = 1) -> None:
+    def __init__(
+        self,
+        spec: RunSpec,
+        data_shape: Sequence[int],
+        stride: int = 1,
+        planned: Sequence[NoiseLevel] = (),
+    ) -> None:
         self.spec = spec
+        self._planned = tuple(planned)
         self.data_shape = tuple(data_shape)
         self.stride = stride
         self._records: list[StepRecord] = []
@@ -89,6 +96,13 @@ class Trajectory:
     def expected(self) -> int:
         """How many records a complete run has."""
         return -(-self.spec.n_steps // self.stride) + 1
+
+    @property
+    def levels(self) -> tuple[NoiseLevel, ...]:
+        """The levels of all records: as planned before the run, else of those there are."""
+        if self._planned:
+            return self._planned
+        return tuple(record.level for record in self._records)
 
     @property
     def guided(self) -> bool:

@@ -157,7 +157,9 @@ def trajectory_for(card: ModelCard, spec: RunSpec, budget: int | None = None) ->
     """
     limit = DEFAULT_BUDGET if budget is None else budget
     stride = stride_within(spec, card.data_shape, limit)
-    return Trajectory(spec, card.data_shape, stride)
+    levels = spacings.levels(card.schedule, spec.n_steps, spec.spacing)
+    kept = [*levels[:-1:stride], levels[-1]]
+    return Trajectory(spec, card.data_shape, stride, kept)
 
 
 def sample_into(

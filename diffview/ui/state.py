@@ -74,7 +74,7 @@ def defaults(card: ModelCard) -> Choices:
         n_steps=int(sampling.default(card, "steps")),
         spacing=str(sampling.default(card, "spacing")),
         guidance_scale=float(sampling.default(card, "guidance")),
-        condition=0 if card.classes else None,
+        condition=int(card.defaults.get("label", 0)) if card.classes else None,
         options=tuple(sorted((k, v) for k, v in options.items() if k in known)),
     )
 

@@ -257,12 +257,11 @@ class MainWindow(QMainWindow):
     @Slot(object)
     def _on_run_replaced(self, run: Trajectory) -> None:
         self._strip_key = ()
-        self.plot.show_levels([record.level for record in run])
+        self.plot.show_levels(run.levels)
 
     @Slot(object)
     def _on_run_grew(self, run: Trajectory) -> None:
         self.transport.show_run(len(run), run.expected)
-        self.plot.show_levels([record.level for record in run])
         self._update_strip()
         self._update_status(run)
 
