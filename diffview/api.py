@@ -197,7 +197,7 @@ def explore(model: Model | Run | str | Path) -> int:
 
     code: int
     if isinstance(model, Run):
-        code = show(model=model.model, run=model.trajectory)
+        code = show(model=model.model, run=model)
     else:
         code = show(model=_opened(model, "auto"))
     return code

@@ -258,4 +258,4 @@ def test_explore_hands_a_model_or_a_run_to_the_window(model, monkeypatch):
     monkeypatch.setitem(sys.modules, "diffview.ui.app", app)
     run = diffview.sample(model, steps=1)
     assert diffview.explore(model) == diffview.explore(run) == 0
-    assert shown == [{"model": model}, {"model": model, "run": run.trajectory}]
+    assert shown == [{"model": model}, {"model": model, "run": run}]

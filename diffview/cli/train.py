@@ -1,14 +1,5 @@
-"""Make one of the bundled models from its data."""
+"""Make one of the bundled models from its data (`diffview/training/command.py`)."""
 
-from __future__ import annotations
+from diffview.training.command import add_arguments, run
 
-import argparse
-
-from diffview.training import command
-
-add_arguments = command.add_arguments
-
-
-def run(args: argparse.Namespace) -> int:
-    """Train as the recipe says."""
-    return command.run(args)
+__all__ = ["add_arguments", "run"]
