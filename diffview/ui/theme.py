@@ -205,6 +205,12 @@ QToolTip {
 QFrame[card="true"] {
     background: $panel; border: 1px solid $border; border-radius: 10px;
 }
+QFrame[notice="info"], QFrame[notice="warning"], QFrame[notice="error"] {
+    background: $panel; border: 1px solid $border; border-left: 4px solid $accent;
+    border-radius: 8px;
+}
+QFrame[notice="warning"] { border-left-color: $warn; }
+QFrame[notice="error"] { border-left-color: $bad; }
 QLabel { background: transparent; }
 QLabel[role="heading"] {
     color: $muted; font-size: 9pt; font-weight: 700; letter-spacing: 1.2px;
