@@ -524,4 +524,5 @@ def _progress_text(activity: Activity) -> str:
     rest = (
         "" if left is None else f" · {left:.0f} s left" if left >= 10 else f" · {left:.1f} s left"
     )
-    return f"{activity.done}/{activity.total}{rest}"
+    steps = activity.total - 1  # the last record is the clean end, not a step
+    return f"step {min(activity.done, steps)}/{steps}{rest}"
