@@ -124,7 +124,7 @@ class _Worker(QObject):
             self.started.emit(job.id)
             try:
                 self._consume(job)
-            except Exception as raised:  # whatever a model raises must reach the window
+            except BaseException as raised:  # a model's own exit() must not end the process
                 error = raised
         self.ended.emit(job.id, error)
 
