@@ -34,6 +34,15 @@ class SmallNetwork(nn.Module):
         return torch.tanh(self.conv(x_t) + waves + shift)
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Threads only wait for each other on networks this small, worst where others work too."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def network():
     return SmallNetwork()

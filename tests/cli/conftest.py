@@ -40,6 +40,15 @@ def write_model(path, *, seed=0, classes=CLASSES, **facts):
     return path
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Threads only wait for each other on networks this small, worst where others work too."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def model_file():
     """Writes a model file: (path, seed=, classes=, and facts for its card) -> path."""
