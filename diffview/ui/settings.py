@@ -1,14 +1,18 @@
 """What is remembered between two launches: one JSON file, read with suspicion, written whole.
 
-A damaged file is kept as `.bad` and defaults are used; keys this version does not know are kept. Two
-windows may write at the same time: a lock file lets one wait for the other. Where nothing can be
-written, settings live in memory and `trouble` says so.
+A damaged file is kept as `.bad` and defaults are used; keys this version does not know are kept.
+Two windows may write at the same time: a lock file lets one wait for the other. Where nothing can
+be written, settings live in memory and `trouble` says so.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +20,9 @@ from PySide6.QtCore import QLockFile
 
 from diffview.atomic import replacing
 
-LOCK_WAIT_MS = 2000
+LOCK_WAIT = 3.0
+"""Seconds."""
+STALE_MS = 10_000
 
 log = logging.getLogger(__name__)
 
@@ -27,26 +33,20 @@ class Settings:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.trouble = ""
-        self._values = self._read()
+        self._values = self._read_or_nothing()
 
     def get(self, name: str, default: Any) -> Any:
         """A value of the same type as `default`, else `default`."""
         value = self._values.get(name, default)
-        return value if isinstance(value, type(default)) else default
+        return value if type(value) is type(default) else default
 
     def save(self, **values: Any) -> None:
         """Remember values; other keys in the file stay."""
         self._values.update(values)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            lock = QLockFile(str(self._path) + ".lock")
-            lock.setStaleLockTime(10_000)
-            if not lock.tryLock(LOCK_WAIT_MS):
-                raise OSError("another window is writing it")
-            try:
+            with _locked(Path(f"{self._path}.lock")):
                 self._write({**self._read(), **values})
-            finally:
-                lock.unlock()
         except OSError as error:
             self.trouble = f"Settings cannot be saved in {self._path}: {error}"
             log.warning(self.trouble)
@@ -55,6 +55,13 @@ class Settings:
         with replacing(self._path) as partial:
             partial.write_text(json.dumps(values, indent=1, sort_keys=True), encoding="utf-8")
 
+    def _read_or_nothing(self) -> dict[str, Any]:
+        try:
+            return self._read()
+        except OSError as error:
+            self.trouble = f"Settings cannot be read from {self._path}: {error}"
+            return {}
+
     def _read(self) -> dict[str, Any]:
         try:
             value = json.loads(self._path.read_text(encoding="utf-8"))
@@ -62,10 +69,7 @@ class Settings:
                 return value
         except FileNotFoundError:
             return {}
-        except OSError as error:
-            self.trouble = f"Settings cannot be read from {self._path}: {error}"
-            return {}
-        except ValueError:
+        except (ValueError, RecursionError):
             pass
         self._set_aside()
         return {}
@@ -77,3 +81,22 @@ class Settings:
             self._path.replace(bad)
         except OSError as error:
             log.warning("cannot set aside %s: %s", self._path, error)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock file. Raises OSError where it cannot be had in time."""
+    lock = QLockFile(str(path))
+    lock.setStaleLockTime(STALE_MS)
+    deadline = time.monotonic() + LOCK_WAIT
+    # Waiting inside QLockFile naps longer and longer, so that a busy lock is never caught free.
+    while not lock.tryLock(0):
+        if lock.error() != QLockFile.LockError.LockFailedError:
+            raise OSError(f"{path} cannot be written")
+        if time.monotonic() > deadline:
+            raise OSError("another window is writing it")
+        time.sleep(random.uniform(0.002, 0.02))
+    try:
+        yield
+    finally:
+        lock.unlock()
