@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
@@ -11,6 +12,8 @@ from diffview import resources, tensorfile
 from diffview.errors import InputError
 from diffview.models import card as cards
 from diffview.models.card import ModelCard
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -24,9 +27,16 @@ class Entry:
 
 @cache
 def bundled() -> tuple[Entry, ...]:
-    """The models that ship with diffview, by title; those that can be sampled first."""
-    files = sorted(resources.path("models").glob("*.safetensors"))
-    entries = [entry(path, bundled=True) for path in files]
+    """The models that ship with diffview, by title; those that can be sampled first.
+
+    A damaged one is left out and named in the log: it must not take the others with it.
+    """
+    entries = []
+    for path in sorted(resources.path("models").glob("*.safetensors")):
+        try:
+            entries.append(entry(path, bundled=True))
+        except InputError as error:
+            log.warning("%s (left out; install diffview again to mend it)", error)
     return tuple(sorted(entries, key=lambda e: (not e.card.samples, e.card.title)))
 
 

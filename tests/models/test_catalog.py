@@ -25,6 +25,15 @@ def test_a_bundled_model_is_found_by_its_id(one_bundled_model):
     assert (found.path, found.bundled) == (one_bundled_model, True)
 
 
+def test_a_damaged_bundled_model_is_left_out_and_does_not_hide_the_others(
+    one_bundled_model, caplog
+):
+    whole = one_bundled_model.read_bytes()
+    one_bundled_model.with_name("broken.safetensors").write_bytes(whole[:-7])
+    assert [entry.card.id for entry in catalog.bundled()] == ["tiny"]
+    assert "broken.safetensors is incomplete" in caplog.text
+
+
 def test_a_model_is_found_by_its_file(model_file):
     path = model_file()
     found = catalog.find(str(path))
