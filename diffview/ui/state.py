@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from diffview.engine import samplers
 from diffview.engine.options import Value
-from diffview.engine.spec import Condition, Guidance, RunSpec, declared_options
+from diffview.engine.spec import Condition, Guidance, RunSpec, checked, declared_options
+from diffview.errors import InputError
 from diffview.models import sampling
 from diffview.models.card import ModelCard
 
@@ -64,7 +65,16 @@ class Choices:
 
 
 def defaults(card: ModelCard) -> Choices:
-    """What the model's card recommends, else common values."""
+    """What the model's card recommends, else common values; nonsense recommends nothing."""
+    try:
+        own = _recommended(card)
+        checked(own.spec(card))
+        return own
+    except (InputError, AttributeError, TypeError, ValueError, OverflowError):
+        return _recommended(replace(card, defaults={}))
+
+
+def _recommended(card: ModelCard) -> Choices:
     sampler = str(sampling.default(card, "sampler"))
     known = declared_options(sampler)
     options = sampling.default(card, "options")
@@ -74,9 +84,16 @@ def defaults(card: ModelCard) -> Choices:
         n_steps=int(sampling.default(card, "steps")),
         spacing=str(sampling.default(card, "spacing")),
         guidance_scale=float(sampling.default(card, "guidance")),
-        condition=int(card.defaults.get("label", 0)) if card.classes else None,
+        condition=_first_label(card),
         options=tuple(sorted((k, v) for k, v in options.items() if k in known)),
     )
+
+
+def _first_label(card: ModelCard) -> Condition:
+    label = card.defaults.get("label", 0)
+    if not card.classes:
+        return None
+    return label if type(label) is int and 0 <= label < len(card.classes) else 0
 
 
 def from_spec(spec: RunSpec) -> Choices:
