@@ -209,7 +209,7 @@ class _Teller:
     ) -> None:
         self._name, self._json, self._clock = name, as_json, clock
         self._live = sys.stderr.isatty()
-        self._every = 0.2 if self._live else 15.0
+        self._every = 0.2 if self._live else 30.0
         self._last, self._width = -1e9, 0
         self._loss: float | None = None
         self._ends = None if plan.minutes is None else clock() + 60 * plan.minutes

@@ -6,7 +6,9 @@ Fashion-MNIST: Xiao, Rasul, Vollgraf (2017), arXiv 1708.07747; MIT licence, (c) 
 from __future__ import annotations
 
 import gzip
+import math
 import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,9 +62,13 @@ def fashion_mnist(split: str, folder: Path | None = None) -> LabelledPictures:
                 ".gz files from github.com/zalandoresearch/fashion-mnist and give their "
                 "folder with --data FOLDER"
             )
-    pictures, marks = _read_idx(images)[:, None], _read_idx(labels)
+    pictures, marks = _read_idx(images, (28, 28))[:, None], _read_idx(labels, ())
     if len(pictures) != len(marks):
         raise InputError(f"{images} has {len(pictures)} pictures but {labels} {len(marks)} labels")
+    if marks.size and marks.max() >= len(FASHION_CLASSES):
+        raise InputError(
+            f"{labels} has a label {marks.max()}, classes are 0 to {len(FASHION_CLASSES) - 1}"
+        )
     return LabelledPictures(pictures, marks.astype(np.int64))
 
 
@@ -71,15 +77,16 @@ def scaled(pictures: Tensor) -> Tensor:
     return pictures.float() / 127.5 - 1
 
 
-def _read_idx(path: Path) -> NDArray[np.uint8]:
-    """An IDX file of bytes: magic 0, 0, 8 (uint8), number of axes, sizes, data."""
+def _read_idx(path: Path, item: tuple[int, ...]) -> NDArray[np.uint8]:
+    """An IDX file of items of shape `item`: magic 0, 0, 8 (uint8), number of axes, sizes, data."""
     try:
         raw = gzip.decompress(path.read_bytes())
         zeros, kind, axes = struct.unpack_from(">HBB", raw)
         shape = struct.unpack_from(f">{axes}I", raw, 4)
         data = np.frombuffer(raw, np.uint8, offset=4 + 4 * axes)
-    except (OSError, EOFError, struct.error, ValueError) as error:
+    except (OSError, EOFError, struct.error, zlib.error, ValueError) as error:
         raise InputError(f"{path} is not a whole IDX .gz file ({error}); fetch it again") from None
-    if (zeros, kind) != (0, 8) or data.size != np.prod(shape):
-        raise InputError(f"{path} is not an IDX file of bytes; fetch it again")
+    if (zeros, kind) != (0, 8) or shape[1:] != item or data.size != math.prod(shape):
+        what = "x".join(["N", *map(str, item)])
+        raise InputError(f"{path} is not an IDX file of {what} bytes; fetch it again")
     return data.reshape(shape)

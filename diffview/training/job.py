@@ -82,7 +82,7 @@ class Job:
         self._held_out = recipe.task(plan.data, self.device, "test")
         self.trainer = Trainer(task, settings, self.device)
         if plan.resume:
-            self.trainer.resume(plan.checkpoint)
+            _resume(self.trainer, plan.checkpoint)
 
     @property
     def samples(self) -> int:
@@ -155,13 +155,24 @@ class Job:
             publish(self.recipe, network, trained, self.plan.out)
         return trained
 
-    def evaluate(self, n: int = 1000) -> Generator[Evaluating, None, dict[str, Any]]:
+    def evaluate(self, n: int = 500) -> Generator[Evaluating, None, dict[str, Any]]:
         """Judge the published file as loaded and put the figures into its card."""
         plan = self.plan
         figures = yield from self.recipe.evaluate(plan.out, plan.data, self.device, n)
         with self._disk_may_refuse(plan.out):
             add_figures(plan.out, figures)
         return figures
+
+
+def _resume(trainer: Trainer, path: Path) -> None:
+    try:
+        trainer.resume(path)
+    except (RuntimeError, ValueError, KeyError, TypeError):
+        # torch lists every weight that differs: pages of it say no more than this.
+        raise InputError(
+            f"{path} was made with another network than the recipe '{trainer.task.name}' has now: "
+            "delete it to start again"
+        ) from None
 
 
 def _check_numbers(plan: Plan) -> None:

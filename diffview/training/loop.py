@@ -90,6 +90,11 @@ class Trainer:
     """Network, optimiser and averaged weights of one training, at one step."""
 
     def __init__(self, task: Task, settings: TrainSettings, device: str = "cpu") -> None:
+        if len(task) < settings.batch:
+            raise InputError(
+                f"{len(task)} samples do not fill one batch of {settings.batch}: "
+                "give more data or a smaller batch"
+            )
         self.task, self.settings, self.device = task, settings, torch.device(device)
         torch.manual_seed(settings.seed)
         self.network = channels_last(task.network().to(self.device))
@@ -117,9 +122,8 @@ class Trainer:
 
     def train_step(self) -> float:
         """One batch; returns its loss. Raises DiffviewError when the loss is not finite."""
-        generator = torch.Generator(self.device).manual_seed(
-            self.settings.seed * 2**32 + self.step
-        )
+        key = generator_key(self.settings.seed, self.step)
+        generator = torch.Generator(self.device).manual_seed(key)
         indices = self._indices().to(self.device)
         loss = self.task.loss(self.network, indices, generator)
         self.optimiser.zero_grad(set_to_none=True)
@@ -140,7 +144,7 @@ class Trainer:
         batch = self.settings.batch
         per_epoch = len(self.task) // batch
         epoch, k = divmod(self.step, per_epoch)
-        order = torch.Generator().manual_seed((self.settings.seed + 1) * 2**32 + epoch)
+        order = torch.Generator().manual_seed(generator_key(self.settings.seed, epoch))
         return torch.randperm(len(self.task), generator=order)[k * batch : (k + 1) * batch]
 
     @torch.no_grad()
@@ -176,10 +180,41 @@ class Trainer:
             raise InputError(
                 f"{path} is a checkpoint of '{state.get('task')}', not '{self.task.name}'"
             )
-        self.network.load_state_dict(state["network"])
-        self.averaged.load_state_dict(state["averaged"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step = int(state["step"])
+        try:
+            self._check_settings(path, state["settings"])
+            networks, step = (state["network"], state["averaged"]), int(state["step"])
+            if not all(_fits(stored, self.network) for stored in networks):
+                raise InputError(f"{path} is a checkpoint of another network than this recipe's")
+            self.optimiser.load_state_dict(state["optimiser"])
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise InputError(
+                f"{path} is not a checkpoint of this version ({error}); delete it to start again"
+            ) from None
+        self.network.load_state_dict(networks[0])
+        self.averaged.load_state_dict(networks[1])
+        self.step = step
+
+    def _check_settings(self, path: Path, stored: dict[str, Any]) -> None:
+        # Only the length may change: with any other setting the result would be neither training.
+        own = asdict(self.settings)
+        other = [name for name in own if name != "samples" and stored[name] != own[name]]
+        if other:
+            told = ", ".join(f"{name} {stored[name]} instead of {own[name]}" for name in other)
+            raise InputError(f"{path} was made with other settings: {told}")
+
+
+def generator_key(seed: int, k: int) -> int:
+    """What seeds the generator of step or epoch `k` under `seed`: 32 bits, as torch's on the CPU
+    keeps no more. Multiples of the golden ratio lie millions apart, so that the steps of trainings
+    with different seeds do not meet (Knuth, The Art of Computer Programming 3, section 6.4)."""
+    return (seed * 0x9E3779B9 + k) % 2**32
+
+
+def _fits(stored: object, network: nn.Module) -> bool:
+    own = network.state_dict()
+    if not isinstance(stored, dict) or stored.keys() != own.keys():
+        return False
+    return all(isinstance(v, Tensor) and v.shape == own[k].shape for k, v in stored.items())
 
 
 def read_settings(path: Path) -> TrainSettings:
@@ -197,8 +232,10 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
+        # torch's own words for a pickle are many, and tell how to load it unsafely.
+        reason = error.strerror if isinstance(error, OSError) else type(error).__name__
         raise InputError(
-            f"{path} is not a whole checkpoint ({error}); delete it to start again"
+            f"{path} is not a whole checkpoint ({reason}); delete it to start again"
         ) from None
     if not isinstance(state, dict):
         raise InputError(f"{path} is not a checkpoint of this program; delete it to start again")

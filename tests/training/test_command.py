@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -260,6 +261,14 @@ def test_another_recipe_s_checkpoint_is_refused(tiny_recipe, tiny_classifier, pl
     list(Job(tiny_classifier, plan(minutes=1e-6)).run())
     with pytest.raises(InputError, match="fashion-classifier-clean"):
         Job(tiny_recipe, plan(resume=True))
+
+
+def test_a_checkpoint_of_another_network_is_refused_in_one_line(tiny_recipe, plan):
+    list(Job(tiny_recipe, plan(minutes=1e-6)).run())
+    wider = replace(tiny_recipe, network=replace(tiny_recipe.network, base=24))
+    with pytest.raises(InputError, match="another network") as refused:
+        Job(wider, plan(resume=True))
+    assert "\n" not in str(refused.value)
 
 
 def test_without_a_recipe_the_known_ones_are_listed(capsys):

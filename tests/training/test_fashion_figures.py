@@ -23,7 +23,7 @@ def judge():
 @pytest.mark.slow
 @pytest.mark.parametrize(("scale", "least"), [(1.0, 0.85), (2.0, 0.97)])
 def test_fashion_makes_what_it_is_asked_for_in_50_ddim_steps(fashion, judge, scale, least):
-    # 100 fixed seeds, ten of each class: the card's own figures are of ten times as many.
+    # 100 fixed seeds, ten of each class: the card's own figures are of five times as many.
     pictures = torch.cat(list(draw(fashion, Draw(SAMPLES, scale))))
     found = accuracy(judge, pictures, torch.arange(SAMPLES) % 10)
     assert found >= least

@@ -128,7 +128,13 @@ class Fashion:
             source="diffview train fashion",
             licence="MIT",
             data_licence=FASHION_LICENCE,
-            defaults={"sampler": "ddim", "steps": 50, "spacing": "trailing", "guidance": 3.0},
+            defaults={
+                "sampler": "ddim",
+                "steps": 50,
+                "spacing": "trailing",
+                "guidance": 3.0,
+                "label": 7,
+            },
         )
 
     def config(self) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
 """`fashion-classifier-clean`: names the class of a clean Fashion-MNIST picture.
 
-Cross entropy; pictures are shifted by up to two pixels, so that the classifier does not mind where
+Cross entropy; pictures are shifted by up to a pixel, so that the classifier does not mind where
 a generated picture sits. It judges what `fashion` makes (training/evaluate.py).
 """
 
@@ -30,7 +30,7 @@ from diffview.training.evaluate import Evaluating, accuracy
 from diffview.training.loop import TrainSettings
 from diffview.training.recipes import recipe
 
-SETTINGS = TrainSettings(samples=420_000, batch=100, learning_rate=2e-3, weight_decay=0.05)
+SETTINGS = TrainSettings(samples=480_000, batch=48, learning_rate=2e-3)
 CONFIG = ClassifierConfig(channels=1, classes=len(FASHION_CLASSES))
 
 
@@ -41,7 +41,7 @@ class ClassifierTask:
     pictures: Tensor
     labels: Tensor
     config: ClassifierConfig = CONFIG
-    shift: int = 2
+    shift: int = 1
     name: str = "fashion-classifier-clean"
 
     @classmethod
