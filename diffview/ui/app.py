@@ -105,7 +105,7 @@ def main(file: str | None = None, model: Any = None, run: Any = None) -> int:
     # Spinning OpenMP workers would steal the GUI's core; torch reads this when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.setswitchinterval(SWITCH_INTERVAL)
-    app = QApplication.instance() or QApplication(["diffview"])
+    app = _application()
     app.setApplicationName("diffview")
     app.setApplicationVersion(diffview.__version__)
     app.setDesktopFileName("diffview")
@@ -119,6 +119,12 @@ def main(file: str | None = None, model: Any = None, run: Any = None) -> int:
         return int(app.exec())
     finally:
         session.close()
+
+
+def _application() -> QApplication:
+    """The process's own application, such as a notebook's, or a new one."""
+    running = QApplication.instance()
+    return running if isinstance(running, QApplication) else QApplication(["diffview"])
 
 
 def _check_display() -> None:

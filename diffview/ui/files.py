@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QWidget
@@ -70,8 +70,7 @@ class Files(QObject):
         elif isinstance(opened, Recipe):
             self._take_recipe(opened)
         else:
-            run, about = opened  # type: ignore[misc]
-            self._take_run(run, about)
+            self._take_run(*cast(tuple[Trajectory, dict[str, Any]], opened))
 
     def _take_run(self, run: Trajectory, about: dict[str, Any]) -> None:
         problem = self._controller.restore(state.from_spec(run.spec), about)

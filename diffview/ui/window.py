@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from PySide6.QtCore import QByteArray, Qt, Signal, Slot
@@ -444,10 +444,9 @@ class MainWindow(QMainWindow):
     def _make_room_for_docks(self) -> None:
         """Each dock at least as wide as its content beside a scroll bar, in the present font."""
         for dock in (self.left_dock, self.right_dock):
-            area = dock.widget()
-            if isinstance(area, QScrollArea):
-                bar = area.verticalScrollBar().sizeHint().width() + SPARE
-                area.setMinimumWidth(area.widget().minimumSizeHint().width() + bar)
+            area = cast(QScrollArea, dock.widget())
+            bar = area.verticalScrollBar().sizeHint().width() + SPARE
+            area.setMinimumWidth(cast(QWidget, area.widget()).minimumSizeHint().width() + bar)
 
     def _restore_layout(self) -> None:
         self.resize(1280, 800)
