@@ -37,7 +37,7 @@ class ViewState:
 
 @dataclass(frozen=True, slots=True)
 class Tiles:
-    """One quantity's pictures, (B, H, W, 4) uint8 RGBX, and the values behind them (B, H, W, C)."""
+    """One quantity: pixels (B, H, W, 4) uint8 RGBX, and the values behind them (B, H, W, C)."""
 
     quantity: str
     pixels: Uint8

@@ -1,6 +1,6 @@
 """The one place where a value becomes a colour: float arrays in, uint8 RGBX out.
 
-Rounding is to the nearest byte. A value that is not a number shows as magenta: black would hide it.
+Rounding is to the nearest byte. What is not a number shows as magenta: black would hide it.
 """
 
 from __future__ import annotations

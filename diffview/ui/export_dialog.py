@@ -1,4 +1,4 @@
-"""The export dialog: what, how often, how large, in which formats, and where to; with a preview."""
+"""The export dialog: what, how often, how large, which formats, and where to; with a preview."""
 
 from __future__ import annotations
 

@@ -17,7 +17,6 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-
 FIELD_HEIGHT = 32
 """Fields beside one another share one height, whatever their kind (px)."""
 
