@@ -7,6 +7,7 @@ the threads; what belongs to a job that is no longer current is dropped by its i
 from __future__ import annotations
 
 import logging
+import math
 import time
 import traceback
 from collections import OrderedDict
@@ -41,6 +42,7 @@ class Pending:
     """A run under way. `few` is a small run that comes first while the slider is dragged."""
 
     job_id: int
+    source: ModelSource
     run: Trajectory
     started: float
     few: Trajectory | None = None
@@ -75,10 +77,12 @@ class Controller(QObject):
         self.look = Look()
         self.run: Trajectory | None = None
         self.activity = Activity()
+        self._about: dict[str, Any] = {}
+        self._closed = False
         self._pending: Pending | None = None
-        self._wanted: Choices | None = None
         self._past: list[Choices] = []
         self._future: list[Choices] = []
+        self._merging = ""
         self._frames: OrderedDict[Any, Frame] = OrderedDict()
         self._timer = QTimer(self, singleShot=True, interval=FRAME_MS)
         self._connect()
@@ -108,10 +112,15 @@ class Controller(QObject):
         return self._frame()
 
     def add_source(self, source: ModelSource) -> None:
-        """Offer one more model and choose it."""
+        """Offer one more model, or a known one anew, and choose it."""
         self._sources[source.card.id] = source
         self.modelsChanged.emit(self.cards)
-        self.choose_model(source.card.id)
+        if source.card.id != self.choices.model_id:
+            self.choose_model(source.card.id)
+        else:
+            self.modelChanged.emit(source.card)
+            self.choicesChanged.emit(self.choices)
+            self.request_run()
 
     def announce(self) -> None:
         """Tell all of the present state to whoever has just been connected."""
@@ -128,9 +137,7 @@ class Controller(QObject):
         """Choose another model and run it."""
         if model_id not in self._sources or model_id == self.choices.model_id:
             return
-        card = self._sources[model_id].card
-        self._choose(state.adapted(self.choices, card))
-        self.modelChanged.emit(card)
+        self._choose(state.adapted(self.choices, self._sources[model_id].card))
         self.request_run()
 
     @Slot(str)
@@ -168,22 +175,42 @@ class Controller(QObject):
         if scale == self.choices.guidance_scale:
             return
         self._choose(replace(self.choices, guidance_scale=scale), merge="guidance_scale")
+        self._guide_anew()
+
+    @Slot()
+    def end_drag(self) -> None:
+        """What is chosen from here on is a step of its own for undo."""
+        self._merging = ""
+
+    def _guide_anew(self) -> None:
         if self.run is not None and self.run.guided:
-            self._set_look(guidance_scale=scale)
+            self._set_look(guidance_scale=self._preview())
+            self._show()
+        shown = self.run is not None and self.run.guided and self._same_model(self.run)
+        if (shown or self._pending is not None) and self._spec().guidance.kind != "none":
             self.request_run(redo=True)
 
+    def _same_model(self, run: Trajectory) -> bool:
+        return (
+            run.spec.model_id == self.choices.model_id and run.data_shape == self.card.data_shape
+        )
+
     def _choose(self, choices: Choices, merge: str = "") -> None:
+        """Take over choices; those that `merge` under one name are one step back for undo."""
         if choices == self.choices:
             return
-        if not (merge and self._past and self._only_differs(self._past[-1], choices, merge)):
+        if not merge or merge != self._merging:
             self._past.append(self.choices)
+        self._merging = merge
         self._future.clear()
-        self.choices = choices
-        self.choicesChanged.emit(choices)
+        self._set_choices(choices)
 
-    def _only_differs(self, before: Choices, after: Choices, name: str) -> bool:
-        # A drag of the slider is one step back, however many values it passed through.
-        return replace(before, **{name: getattr(after, name)}) == after
+    def _set_choices(self, choices: Choices) -> None:
+        # The model comes first: the panels show choices among what it offers.
+        before, self.choices = self.choices, choices
+        if before.model_id != choices.model_id:
+            self.modelChanged.emit(self.card)
+        self.choicesChanged.emit(choices)
 
     @Slot()
     def undo(self) -> None:
@@ -198,23 +225,27 @@ class Controller(QObject):
     def _travel(self, source: list[Choices], target: list[Choices]) -> None:
         if not source:
             return
-        target.append(self.choices)
-        before, self.choices = self.choices, source.pop()
-        if before.model_id != self.choices.model_id:
-            self.modelChanged.emit(self.card)
-        self.choicesChanged.emit(self.choices)
-        self.request_run()
+        before = self.choices
+        target.append(before)
+        self._merging = ""
+        self._set_choices(source.pop())
+        if replace(before, guidance_scale=self.choices.guidance_scale) == self.choices:
+            self._guide_anew()
+        else:
+            self.request_run()
+
+    def forget_past(self) -> None:
+        """Let undo begin here: what the last launch remembered is no change of settings."""
+        self._past.clear()
+        self._future.clear()
+        self._merging = ""
 
     def restore(self, choices: Choices, about: Mapping[str, Any] | None = None) -> str:
         """Take over choices from a file; returns what stands against it, "" if nothing does."""
         if choices.model_id not in self._sources:
             return f"Model '{choices.model_id}' is not here; open its file to run it again."
-        changed = choices.model_id != self.choices.model_id
         self._choose(choices)
-        if changed:
-            self.modelChanged.emit(self.card)
-        model = (about or {}).get("model")
-        expected = str(model.get("sha256", "")) if isinstance(model, Mapping) else ""
+        expected = _weights_of(about or {})
         if expected and expected != self.card.weights_sha256:
             return (
                 f"Model '{choices.model_id}' has other weights than the ones this was made with."
@@ -232,8 +263,8 @@ class Controller(QObject):
 
     @property
     def about(self) -> dict[str, Any]:
-        """What a saved run and a recipe say beside the spec."""
-        return sampling.about(self.card, device=self._source.device)
+        """What a saved run and a recipe say beside the spec: of the run that is shown."""
+        return self._about
 
     @property
     def device_text(self) -> str:
@@ -245,12 +276,14 @@ class Controller(QObject):
     @Slot()
     def request_run(self, redo: bool = False) -> None:
         """Sample as chosen. A `redo` leaves the old run on screen until it has caught up."""
+        if self._closed:
+            return
         try:
             run = self._new_run(self._spec())
         except InputError as error:
             self.noticed.emit(Notice(str(error), "error"))
             return
-        redo = redo and self.run is not None
+        redo = redo and self.run is not None and self._same_model(self.run)
         if self._pending is not None:
             self._runner.cancel(self._pending.job_id)
         few = self._few(run) if redo else None
@@ -263,8 +296,8 @@ class Controller(QObject):
 
         job_id = self._runner.submit(make)
         if job_id:
-            self._pending = Pending(job_id, run, time.monotonic(), few, redo)
-            self._set_activity(busy=True, redoing=redo, done=0, total=run.expected)
+            self._pending = Pending(job_id, source, run, time.monotonic(), few, redo)
+            self._set_activity(busy=True, redoing=redo, done=0, total=run.expected, text="")
 
     def _spec(self) -> RunSpec:
         return self.choices.spec(self.card, guidable=self._source.guidable)
@@ -283,9 +316,15 @@ class Controller(QObject):
         return run
 
     def _few(self, run: Trajectory) -> Trajectory | None:
-        """The first few samples alone, for a quick first look while the slider moves."""
-        spec = run.spec
-        if spec.batch <= FEW:
+        """The first few samples alone, for a quick first look while the slider moves.
+
+        None where they would not fit into the pictures on screen: other samples or other steps.
+        """
+        spec, shown = run.spec, self.run
+        if spec.batch <= FEW or shown is None or shown.stride != run.stride:
+            return None
+        form = (shown.spec.seeds, shown.spec.n_steps, shown.spec.spacing)
+        if form != (spec.seeds, spec.n_steps, spec.spacing):
             return None
         condition = spec.condition
         few = condition[:FEW] if isinstance(condition, tuple) else condition
@@ -333,9 +372,11 @@ class Controller(QObject):
         return True
 
     def _preview(self) -> float | None:
-        """The slider's value where it differs from the shown run's."""
+        """The slider's value where it differs from the shown run's and can be shown in it."""
         scale = self.choices.guidance_scale
-        return None if self.run is None or self.run.spec.guidance.scale == scale else scale
+        if self.run is None or not self.run.guided or not math.isfinite(scale):
+            return None
+        return None if self.run.spec.guidance.scale == scale else scale
 
     # -- looking ------------------------------------------------------------------------------
 
@@ -348,15 +389,16 @@ class Controller(QObject):
         self._tell_progress(pending)
         caught_up = len(pending.run) > self.look.index or pending.run.complete
         if self.run is not pending.run and len(pending.run) and (not pending.redo or caught_up):
-            self._replace_run(pending.run)
+            source = pending.source
+            self._replace_run(pending.run, sampling.about(source.card, device=source.device))
         if self.run is pending.run:
             self._follow()
             self.runGrew.emit(self.run)
         self._show()
 
-    def _replace_run(self, run: Trajectory) -> None:
+    def _replace_run(self, run: Trajectory, about: Mapping[str, Any]) -> None:
         redo = self._pending is not None and self._pending.redo
-        self.run = run
+        self.run, self._about = run, dict(about)
         self._frames.clear()
         focus = None if self.look.focus is None else min(self.look.focus, run.spec.batch - 1)
         sample = min(self.look.sample, run.spec.batch - 1)
@@ -378,13 +420,18 @@ class Controller(QObject):
         left = elapsed / done * (total - done) if done > 1 else None
         self._set_activity(done=done, total=total, seconds_left=left)
 
-    def show_run(self, run: Trajectory) -> None:
-        """Show a finished run, from a file or from Python."""
+    def show_run(self, run: Trajectory, about: Mapping[str, Any] | None = None) -> None:
+        """Show a finished run, from a file or from Python, and what is known about it."""
+        if not len(run):
+            self.noticed.emit(
+                Notice("This run has no steps, so there is nothing to see.", "error")
+            )
+            return
         if self._pending is not None:
             self._runner.cancel(self._pending.job_id)
             self._pending = None
             self._set_activity(busy=False, redoing=False, text="")
-        self._replace_run(run)
+        self._replace_run(run, about or {"id": run.spec.model_id})
         self._set_look(index=len(run) - 1, following=False, guidance_scale=None)
         self.runGrew.emit(run)
         self._show()
@@ -410,14 +457,16 @@ class Controller(QObject):
         if self.run is not None and 0 <= sample < self.run.spec.batch:
             focus = None if self.look.focus is None else sample
             self._set_look(sample=sample, focus=focus)
+            self._show()
 
     @Slot(int)
     def focus_sample(self, sample: int) -> None:
         """Show one sample alone; -1 shows the grid again."""
         if sample < 0:
             self._set_look(focus=None)
-        else:
+        elif self.run is not None and sample < self.run.spec.batch:
             self._set_look(focus=sample, sample=sample)
+            self._show()
 
     def choose_pane(self, side: int, pane: Pane) -> None:
         """Choose what the left (0) or right (1) pane shows."""
@@ -475,10 +524,18 @@ class Controller(QObject):
         return merged(frame, compose(pending.few, self._view(None)))
 
     def close(self) -> None:
-        """Stop everything; nothing is emitted afterwards."""
+        """Stop everything; nothing is emitted and nothing starts afterwards."""
+        self._closed = True
         self._timer.stop()
         self._pending = None
         self.blockSignals(True)
+
+
+def _weights_of(about: Mapping[str, Any]) -> str:
+    """The hash of the weights that made a run, from a session or from a recipe; "" if unknown."""
+    model = about.get("model")
+    known = model.get("sha256") if isinstance(model, Mapping) else None
+    return str(known or about.get("weights_sha256") or "")
 
 
 def notice_of(error: BaseException) -> Notice:

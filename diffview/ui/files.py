@@ -39,6 +39,7 @@ class Files(QObject):
         self._controller, self._runner, self._settings = controller, runner, settings
         self._window = window
         self._dialog: ExportDialog | None = None
+        self._about: dict[str, Any] = {}
         self._opening: dict[int, Path] = {}
         self._saving: dict[int, Path] = {}
         self._exporting: dict[int, ExportRequest] = {}
@@ -74,7 +75,7 @@ class Files(QObject):
 
     def _take_run(self, run: Trajectory, about: dict[str, Any]) -> None:
         problem = self._controller.restore(state.from_spec(run.spec), about)
-        self._controller.show_run(run)
+        self._controller.show_run(run, about)
         if problem:
             self.noticed.emit(Notice(f"{problem} Its frames are shown all the same.", "warning"))
 
@@ -126,14 +127,14 @@ class Files(QObject):
         dialog.exportRequested.connect(self._on_export_requested)
         dialog.cancelRequested.connect(self._on_cancel_requested)
         dialog.finished.connect(self._on_dialog_closed)
-        self._dialog = dialog
+        self._dialog, self._about = dialog, self._controller.about
         dialog.open()
 
     @Slot(object)
     def _on_export_requested(self, request: ExportRequest) -> None:
         if self._dialog is None:
             return
-        run, about = self._dialog.run_shown, self._controller.about
+        run, about = self._dialog.run_shown, self._about
         self._settings.save(export_folder=str(request.folder.parent))
 
         def make() -> Iterator[Progress]:

@@ -195,6 +195,7 @@ class MainWindow(QMainWindow):
         self.model_panel.openRequested.connect(self._do_open)
         self.condition_panel.conditionRequested.connect(c.choose_condition)
         self.guidance_panel.guidanceRequested.connect(c.choose_guidance)
+        self.guidance_panel.guidanceSettled.connect(c.end_drag)
         self.sampling_panel.samplerRequested.connect(c.choose_sampler)
         self.sampling_panel.stepsRequested.connect(c.choose_steps)
         self.sampling_panel.spacingRequested.connect(c.choose_spacing)

@@ -21,6 +21,7 @@ class GuidancePanel(Card):
     """Slider and spin box of γ, and what follows it: this step, and the whole run."""
 
     guidanceRequested = Signal(float)
+    guidanceSettled = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("GUIDANCE γ", parent)
@@ -46,11 +47,19 @@ class GuidancePanel(Card):
 
     def _connect(self) -> None:
         self.slider.gammaChanged.connect(self._on_slider)
-        self.spin.valueChanged.connect(self.guidanceRequested)
+        self.slider.sliderReleased.connect(self.guidanceSettled)
+        self.spin.valueChanged.connect(self._on_spin)
 
     @Slot(float)
     def _on_slider(self, gamma: float) -> None:
         self.guidanceRequested.emit(round(gamma, 2))
+        if not self.slider.isSliderDown():
+            self.guidanceSettled.emit()
+
+    @Slot(float)
+    def _on_spin(self, gamma: float) -> None:
+        self.guidanceRequested.emit(gamma)
+        self.guidanceSettled.emit()
 
     def nudge(self, steps: int) -> None:
         """Move γ by so many quarter units."""
