@@ -162,6 +162,8 @@ class Transport(QFrame):
         with silent(self.scrubber):
             self.scrubber.setMaximum(max(0, expected - 1))
             self.scrubber.show_progress(available, expected)
+            # The look may have moved on to a step that only now can be reached.
+            self.scrubber.show_value(self._index)
 
     def show_look(self, look: Look) -> None:
         """The step that is looked at."""

@@ -1,0 +1,29 @@
+"""The transport follows the look, also while the run is still growing."""
+
+import pytest
+
+from diffview.ui.panels.transport import Transport
+from diffview.ui.state import Look
+
+
+@pytest.fixture
+def transport(qtbot):
+    made = Transport()
+    qtbot.addWidget(made)
+    return made
+
+
+def test_the_handle_reaches_the_newest_step_though_the_look_moved_there_before_the_run_grew(
+    transport,
+):
+    transport.show_run(3, 6)
+    transport.show_look(Look(index=5))
+    transport.show_run(6, 6)
+    assert transport.scrubber.value() == 5
+
+
+def test_following_a_growing_run_asks_for_no_step(transport, qtbot):
+    transport.show_run(3, 6)
+    transport.show_look(Look(index=5))
+    with qtbot.assertNotEmitted(transport.stepRequested):
+        transport.show_run(6, 6)
