@@ -22,7 +22,7 @@ from diffview.errors import DiffviewError, InputError
 from diffview.models.sampling import choose_device
 from diffview.training import sheet
 from diffview.training.evaluate import Evaluating
-from diffview.training.loop import Progress, Trainer, TrainSettings, read_settings
+from diffview.training.loop import Progress, Trainer, read_settings
 from diffview.training.publish import Trained, add_figures, held_out_loss, publish
 from diffview.training.recipes import Recipe
 
@@ -77,12 +77,11 @@ class Job:
         if plan.samples is not None:
             settings = replace(settings, samples=plan.samples)
         task = recipe.task(plan.data, self.device)
-        _check_enough(len(task), settings)
         # Read now: a missing test set should not be found out after an hour of training.
         self._held_out = recipe.task(plan.data, self.device, "test")
         self.trainer = Trainer(task, settings, self.device)
         if plan.resume:
-            _resume(self.trainer, plan.checkpoint)
+            self.trainer.resume(plan.checkpoint)
 
     @property
     def samples(self) -> int:
@@ -164,17 +163,6 @@ class Job:
         return figures
 
 
-def _resume(trainer: Trainer, path: Path) -> None:
-    try:
-        trainer.resume(path)
-    except (RuntimeError, ValueError, KeyError, TypeError):
-        # torch lists every weight that differs: pages of it say no more than this.
-        raise InputError(
-            f"{path} was made with another network than the recipe '{trainer.task.name}' has now: "
-            "delete it to start again"
-        ) from None
-
-
 def _check_numbers(plan: Plan) -> None:
     if plan.minutes is not None and not (math.isfinite(plan.minutes) and plan.minutes >= 0):
         raise InputError(
@@ -217,13 +205,6 @@ def _check_writable(folder: Path) -> None:
         raise InputError(
             f"folder {folder} cannot be written to: {error.strerror or error}; choose another"
         ) from None
-
-
-def _check_enough(samples: int, settings: TrainSettings) -> None:
-    if samples < settings.batch:
-        raise InputError(
-            f"the data hold {samples} samples, fewer than one batch of {settings.batch}"
-        )
 
 
 def use_threads(threads: int | None) -> None:
