@@ -59,8 +59,9 @@ class CommandPalette(QDialog):
         self.list.clear()
         for action in self._actions:
             name = action.text().replace("&", "")
+            keys = action.shortcut().toString()
             if all(word in f"{name} {action.toolTip()}".casefold() for word in words):
-                item = QListWidgetItem(f"{name}\t{action.shortcut().toString()}")
+                item = QListWidgetItem("  ·  ".join(filter(None, (name, keys))))
                 item.setData(ACTION_ROLE, action)
                 self.list.addItem(item)
         self.list.setCurrentRow(0)

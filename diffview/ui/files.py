@@ -160,6 +160,7 @@ class Files(QObject):
     @Slot()
     def _on_dialog_closed(self) -> None:
         self._dialog = None
+        self._window.activateWindow()
 
     def _export_ended(self, notice: Notice) -> None:
         if self._dialog is not None:

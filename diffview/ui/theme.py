@@ -197,6 +197,7 @@ def _drawing(name: str) -> str:
 # given them their height; a list inside another widget has laid them out before that.
 _STYLE_SHEET = """
 QMainWindow, QDialog { background: $window; }
+QDialog { border: 1px solid $outline; }
 QWidget { color: $text; }
 QToolTip {
     background: $tooltip; color: $text; border: 1px solid $outline; padding: 4px 6px;

@@ -10,6 +10,7 @@ from PySide6.QtCore import QByteArray, Qt, Signal, Slot
 from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QImage, QKeySequence
 from PySide6.QtWidgets import (
     QApplication,
+    QDialog,
     QDockWidget,
     QFrame,
     QHBoxLayout,
@@ -356,7 +357,7 @@ class MainWindow(QMainWindow):
 
     def _do_preferences(self) -> None:
         values = {name: self.settings.get(name, default) for name, default in PREFERENCES.items()}
-        PreferencesDialog(values, self._on_preferences, self).open()
+        self._open(PreferencesDialog(values, self._on_preferences, self))
 
     def _on_preferences(self, values: dict[str, object]) -> None:
         self.settings.save(**values)
@@ -382,7 +383,7 @@ class MainWindow(QMainWindow):
             self.showFullScreen()
 
     def _do_palette(self) -> None:
-        CommandPalette(list(self._actions.values()), self).open()
+        self._open(CommandPalette(list(self._actions.values()), self))
 
     def _do_run(self) -> None:
         self.controller.request_run()
@@ -418,7 +419,13 @@ class MainWindow(QMainWindow):
         self.guidance_panel.nudge(1)
 
     def _do_help(self) -> None:
-        HelpDialog(self).open()
+        self._open(HelpDialog(self))
+
+    def _open(self, dialog: QDialog) -> None:
+        # Where no window manager does it, the keyboard comes back to the window by our own hand.
+        dialog.finished.connect(self.activateWindow)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
 
     def _do_about(self) -> None:
         QMessageBox.about(

@@ -83,7 +83,7 @@ class GuidancePanel(Card):
         if not self._guided:
             return
         self.this_step.setText(
-            "This step: x̂₀ follows at once" if previewing else "This step and the run agree"
+            "This step follows at once" if previewing else "This step and the run agree"
         )
         self.whole_run.setText(_whole_run(activity, previewing))
         self.whole_run.setVisible(bool(self.whole_run.text()))
