@@ -80,6 +80,7 @@ class Session:
     def show(self) -> None:
         """Show the window, and what went wrong while starting."""
         self.window.show()
+        self.window.activateWindow()
         if self.settings.trouble:
             self.window.notices.show_notice(Notice(self.settings.trouble, "warning"))
 

@@ -102,8 +102,8 @@ class HelpDialog(QDialog):
 
 _INTRODUCTION = """
 <h3>What you see</h3>
-<p>Left x<sub>t</sub>, what the sampler holds at this step; right the one-step estimate of the
-picture, x&#770;<sub>0</sub>, that the network makes of it. Drag the <b>scrubber</b> to any step;
+<p>Left x<sub>t</sub>, what the sampler holds at this step; right the picture the network expects
+from there, its one-step estimate. Drag the <b>scrubber</b> to any step;
 drag <b>guidance</b> to see the estimate of this step change at once while the whole run is sampled
 again behind it. Click a picture to select it everywhere, double-click to see it alone, use the
 wheel to zoom. Every number tells on hover what it is. Drop a saved run or an exported picture on

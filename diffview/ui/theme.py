@@ -198,6 +198,7 @@ def _drawing(name: str) -> str:
 _STYLE_SHEET = """
 QMainWindow, QDialog { background: $window; }
 QDialog { border: 1px solid $outline; }
+QDialogButtonBox { dialogbuttonbox-buttons-have-icons: 0; }
 QWidget { color: $text; }
 QToolTip {
     background: $tooltip; color: $text; border: 1px solid $outline; padding: 4px 6px;
