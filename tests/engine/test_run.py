@@ -1,6 +1,8 @@
 """run(): counts, equalities, and what stays when a network fails, all seen by its consumer."""
 
+import inspect
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -229,6 +231,21 @@ def test_closing_mid_way_stops_the_network_and_raises_nothing(plain_denoiser, at
     records.close()
     assert denoiser.calls == at
     assert list(records) == []
+
+
+def test_closing_closes_the_sampler_at_once_even_if_somebody_holds_it(plain_denoiser, monkeypatch):
+    info, held = samplers.find("ddim"), []
+
+    def generate(*arguments, **options):
+        held.append(info.generate(*arguments, **options))
+        return held[0]
+
+    monkeypatch.setattr(samplers, "find", lambda name: replace(info, generate=generate))
+    records = run(plain_denoiser(), spec(sampler="ddim"), labels())
+    next(records)
+    assert inspect.getgeneratorstate(held[0]) == inspect.GEN_SUSPENDED
+    records.close()
+    assert inspect.getgeneratorstate(held[0]) == inspect.GEN_CLOSED
 
 
 def test_no_gradients_are_kept_and_the_consumers_mode_is_left_alone_between_steps(plain_denoiser):
