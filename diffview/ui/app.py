@@ -22,6 +22,7 @@ from diffview.engine import spec as specs
 from diffview.errors import InputError
 from diffview.ui import jobs, state
 from diffview.ui.controller import Controller
+from diffview.ui.dialogs import LEAST_MB, MOST_MB
 from diffview.ui.jobs import ModelSource
 from diffview.ui.settings import Settings
 from diffview.ui.state import Notice
@@ -49,8 +50,7 @@ class Session:
         sources = jobs.bundled_sources()
         if model is not None:
             sources = {model.card.id: _given(model), **sources}
-        budget = settings.get("budget_mb", PREFERENCES["budget_mb"]) * 1024**2
-        self.controller = Controller(sources, self.sampling, budget=budget)
+        self.controller = Controller(sources, self.sampling, budget=_budget(settings))
         self.window = MainWindow(self.controller, self.filing, settings)
         self.window.use_theme(settings.get("theme", PREFERENCES["theme"]))
         self.window.closed.connect(self.close)
@@ -90,6 +90,12 @@ class Session:
         for runner in (self.sampling, self.filing):
             if not runner.close():
                 log.error("a thread did not stop in time")
+
+
+def _budget(settings: Settings) -> int:
+    """Bytes for a run, whatever stands in the file."""
+    megabytes = settings.get("budget_mb", PREFERENCES["budget_mb"])
+    return int(max(LEAST_MB, min(megabytes, MOST_MB))) * 1024**2
 
 
 def _given(model: Any) -> ModelSource:

@@ -25,6 +25,8 @@ from PySide6.QtWidgets import (
 from diffview.ui.actions import COMMANDS
 from diffview.ui.panels.card import describe
 
+LEAST_MB, MOST_MB = 64, 1_000_000
+"""Memory for a run, in megabytes."""
 ACTION_ROLE = Qt.ItemDataRole.UserRole
 
 
@@ -142,8 +144,8 @@ class PreferencesDialog(QDialog):
             self.theme.addItem(text, name)
         self.theme.setCurrentIndex(max(0, self.theme.findData(values["theme"])))
         describe(self.theme, "Theme", "Light or dark")
-        self.budget = QSpinBox(minimum=64, maximum=1_000_000, singleStep=256, suffix=" MB")
-        self.budget.setValue(int(str(values["budget_mb"])))
+        self.budget = QSpinBox(minimum=LEAST_MB, maximum=MOST_MB, singleStep=256, suffix=" MB")
+        self.budget.setValue(max(LEAST_MB, min(int(str(values["budget_mb"])), MOST_MB)))
         describe(self.budget, "Memory for a run", "A run that would keep more keeps fewer steps")
         self.autorun = QCheckBox("Start a run with the window")
         self.autorun.setChecked(bool(values["autorun"]))

@@ -19,15 +19,18 @@ from diffview.ui.panels.card import describe
 from diffview.ui.state import Notice
 
 INFO_MS = 8000
+MOST = 3
 ICONS = {"info": "info", "warning": "warning", "error": "warning"}
+"""By kind, the most pressing last."""
 
 
 class NoticeBar(QFrame):
-    """The latest notice; information goes by itself, warnings and errors stay until closed."""
+    """Information goes by itself; warnings and errors stay until closed, up to three of them."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("noticeBar")
+        self._notices: list[Notice] = []
         self._timer = QTimer(self, singleShot=True, interval=INFO_MS)
         self._build()
         self._timer.timeout.connect(self.hide)
@@ -63,18 +66,26 @@ class NoticeBar(QFrame):
 
     @Slot(object)
     def show_notice(self, notice: Notice) -> None:
-        """Show a notice in place of the one before."""
-        self.setProperty("notice", notice.kind)
+        """Show a notice; below those that wait to be read, in place of mere information."""
+        waiting = [] if self.isHidden() else self._notices
+        waiting = [n for n in waiting if n.kind != "info" and n.text != notice.text]
+        self._notices = [*waiting[1 - MOST :], notice]
+        self._show_all()
+
+    def _show_all(self) -> None:
+        kind = max((n.kind for n in self._notices), key=list(ICONS).index)
+        self.setProperty("notice", kind)
         self.style().unpolish(self)
         self.style().polish(self)
-        self.icon.setPixmap(icons.icon(ICONS[notice.kind]).pixmap(QSize(20, 20)))
+        self.icon.setPixmap(icons.icon(ICONS[kind]).pixmap(QSize(20, 20)))
         self.dismiss.setIcon(icons.icon("close"))
-        self.text.setText(notice.text)
-        self.details.setPlainText(notice.details)
+        self.text.setText("\n".join(n.text for n in self._notices))
+        details = "\n".join(n.details for n in self._notices if n.details)
+        self.details.setPlainText(details)
         self.more.setChecked(False)
-        self.more.setVisible(bool(notice.details))
+        self.more.setVisible(bool(details))
         self.show()
-        if notice.kind == "info":
+        if kind == "info":
             self._timer.start()
         else:
             self._timer.stop()
