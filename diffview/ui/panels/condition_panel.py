@@ -68,6 +68,11 @@ class ConditionPanel(Card):
             self.combo.setCurrentIndex(self._conditions.index(choices.condition))
 
     def _mixture(self, condition: Condition) -> str:
-        if isinstance(condition, tuple) and self._card is not None:
-            return ", ".join(self._card.classes[k] for k in condition[:3]) + ", …"
-        return str(condition)
+        labels = condition if isinstance(condition, tuple) else (condition,)
+        names = [self._name(label) for label in labels[:3]]
+        return ", ".join(names) + (", …" if len(labels) > len(names) else "")
+
+    def _name(self, label: int | str | None) -> str:
+        classes = () if self._card is None else self._card.classes
+        known = isinstance(label, int) and 0 <= label < len(classes)
+        return classes[label] if known else f"unknown class {label}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QDoubleSpinBox, QLabel, QWidget
 
+from diffview.engine.spec import MAX_SCALE
 from diffview.ui.panels.card import Card, describe, silent
 from diffview.ui.state import Activity, Choices
 from diffview.ui.widgets.gamma_slider import GammaSlider
@@ -32,7 +33,9 @@ class GuidancePanel(Card):
     def _build(self) -> None:
         self.slider = GammaSlider()
         describe(self.slider, "Guidance weight gamma", HELP, "guidanceSlider")
-        self.spin = QDoubleSpinBox(minimum=-20.0, maximum=1000.0, decimals=2, singleStep=0.25)
+        self.spin = QDoubleSpinBox(
+            minimum=-MAX_SCALE, maximum=MAX_SCALE, decimals=2, singleStep=0.25
+        )
         self.spin.setKeyboardTracking(False)
         describe(self.spin, "Guidance weight gamma, exact", HELP, "guidanceSpinBox")
         self.spin.setFixedWidth(84)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -20,9 +22,39 @@ from diffview.models.card import ModelCard
 from diffview.ui.panels.card import Card, describe, labelled, narrow, silent
 from diffview.ui.state import Choices
 
+MOST_SAMPLES = 256
+"""As many as fit a pane; a run from a file may have more."""
 FIXED_CELLS = 5
 """Sampler, steps, seed, samples, spacing; the declared options follow."""
-MAX_SEED_SHOWN = 2**31 - 1 - MAX_SAMPLES
+
+
+class SeedField(QSpinBox):
+    """The first seed. One that Qt cannot count is shown as it is, and stays until it is edited."""
+
+    LARGEST = 2**31 - 1 - MAX_SAMPLES
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._beyond: int | None = None
+        self.setRange(0, self.LARGEST)
+
+    def seed(self) -> int:
+        """The first seed as chosen."""
+        shown = self.value()
+        return shown if self._beyond is None or shown < self.LARGEST else self._beyond
+
+    def show_seeds(self, seeds: Sequence[int]) -> None:
+        """Show the first of these seeds; "…" says that the others are not simply the next."""
+        self._beyond = seeds[0] if seeds[0] > self.LARGEST else None
+        in_a_row = all(later == seeds[0] + k for k, later in enumerate(seeds))
+        self.setSuffix("" if in_a_row else " …")
+        self.setValue(min(seeds[0], self.LARGEST))
+        self.lineEdit().setText(self.textFromValue(self.value()) + self.suffix())
+
+    def textFromValue(self, value: int) -> str:
+        """The number itself, also beyond Qt's."""
+        beyond = self._beyond is not None and value == self.LARGEST
+        return str(self._beyond if beyond else value)
 
 
 class SamplingPanel(Card):
@@ -31,7 +63,7 @@ class SamplingPanel(Card):
     samplerRequested = Signal(str)
     stepsRequested = Signal(int)
     spacingRequested = Signal(str)
-    seedsRequested = Signal(int, int)
+    seedsRequested = Signal(object, int)
     optionRequested = Signal(str, object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -56,10 +88,10 @@ class SamplingPanel(Card):
         describe(self.spacing, "Spacing", "Which times are visited: trailing starts at noise, "
                  "leading ends at t = 0, linspace does both (Lin et al. 2023, table 2)",
                  "spacingCombo")  # fmt: skip
-        self.seed = QSpinBox(minimum=0, maximum=MAX_SEED_SHOWN)
+        self.seed = SeedField()
         describe(self.seed, "Seed", "Seed of the first sample; the next has the next seed",
                  "seedSpinBox")  # fmt: skip
-        self.samples = QSpinBox(minimum=1, maximum=256)
+        self.samples = QSpinBox(minimum=1, maximum=MOST_SAMPLES)
         describe(self.samples, "Samples", "How many pictures are sampled together",
                  "samplesSpinBox")  # fmt: skip
         for spin in (self.steps, self.seed, self.samples):
@@ -94,7 +126,7 @@ class SamplingPanel(Card):
 
     @Slot(int)
     def _on_seeds(self, value: int) -> None:
-        self.seedsRequested.emit(self.seed.value(), self.samples.value())
+        self.seedsRequested.emit(self.seed.seed(), self.samples.value())
 
     def show_model(self, card: ModelCard) -> None:
         """As many steps as the model's schedule has times."""
@@ -109,7 +141,8 @@ class SamplingPanel(Card):
             self.sampler.setCurrentIndex(self.sampler.findData(choices.sampler))
             self.steps.setValue(choices.n_steps)
             self.spacing.setCurrentIndex(self.spacing.findData(choices.spacing))
-            self.seed.setValue(min(choices.seeds[0], MAX_SEED_SHOWN))
+            self.seed.show_seeds(choices.seeds)
+            self.samples.setMaximum(max(MOST_SAMPLES, len(choices.seeds)))
             self.samples.setValue(len(choices.seeds))
         for name, widget in self._options.items():
             with silent(widget):
