@@ -9,6 +9,7 @@ import numpy as np
 from PySide6.QtCore import QByteArray, Qt, Signal, Slot
 from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QImage, QKeySequence
 from PySide6.QtWidgets import (
+    QAbstractSpinBox,
     QApplication,
     QDialog,
     QDockWidget,
@@ -44,7 +45,7 @@ from diffview.ui.panels.notice_bar import NoticeBar
 from diffview.ui.panels.pane import PanePanel, link
 from diffview.ui.panels.sampling_panel import SamplingPanel
 from diffview.ui.panels.step_panel import MousePanel, StepPanel
-from diffview.ui.panels.transport import LOOPS, Transport
+from diffview.ui.panels.transport import LOOPS, MAX_FPS, Transport
 from diffview.ui.settings import Settings
 from diffview.ui.state import Activity, Choices, Look, Notice
 from diffview.ui.views.level_plot import LevelPlot
@@ -189,7 +190,7 @@ class MainWindow(QMainWindow):
 
     def _connect_wishes(self) -> None:
         c = self.controller
-        self.run_button.clicked.connect(lambda: c.request_run())
+        self.run_button.clicked.connect(self._do_run)
         self.stop_button.clicked.connect(c.stop)
         self.export_button.clicked.connect(self._do_export)
         self.model_panel.modelRequested.connect(c.choose_model)
@@ -386,6 +387,9 @@ class MainWindow(QMainWindow):
         self._open(CommandPalette(list(self._actions.values()), self))
 
     def _do_run(self) -> None:
+        field = QApplication.focusWidget()
+        if isinstance(field, QAbstractSpinBox):  # take a number that was typed but not entered
+            field.interpretText()
         self.controller.request_run()
 
     def _do_stop(self) -> None:
@@ -428,12 +432,13 @@ class MainWindow(QMainWindow):
         dialog.open()
 
     def _do_about(self) -> None:
-        QMessageBox.about(
-            self,
-            "About diffview",
+        about = QMessageBox(self)
+        about.setWindowTitle("About diffview")
+        about.setText(
             f"<h3>diffview {diffview.__version__}</h3><p>An instrument for looking inside "
-            "diffusion models. MIT licence.</p><p>Fashion-MNIST © 2017 Zalando SE, MIT.</p>",
+            "diffusion models. MIT licence.</p><p>Fashion-MNIST © 2017 Zalando SE, MIT.</p>"
         )
+        self._open(about)
 
     # -- look and layout ----------------------------------------------------------------------
 
@@ -466,7 +471,7 @@ class MainWindow(QMainWindow):
             self.restoreState(state, LAYOUT_VERSION)
         self._move_onto_a_screen()
         self.transport.show_loop(self.settings.get("loop", 0) % len(LOOPS))
-        self.transport.fps.setValue(self.settings.get("fps", 12))
+        self.transport.fps.setValue(max(1, min(self.settings.get("fps", 12), MAX_FPS)))
 
     def _move_onto_a_screen(self) -> None:
         # The screen the window was on may be gone.
@@ -485,9 +490,12 @@ class MainWindow(QMainWindow):
         )
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Remember the layout; whoever listens to `closed` joins the threads."""
+        """Remember the layout and go; whoever listens to `closed` joins the threads."""
         self.transport.pause()
         self._save_layout()
+        for dialog in self.findChildren(QDialog):
+            dialog.hide()
+        self.hide()
         self.closed.emit()
         event.accept()
 

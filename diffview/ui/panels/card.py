@@ -17,6 +17,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from diffview.ui.panels.manners import teach
+
 FIELD_HEIGHT = 32
 """Fields beside one another share one height, whatever their kind (px)."""
 
@@ -64,11 +66,12 @@ def silent(*widgets: QObject) -> Iterator[None]:
 
 
 def describe(widget: QWidget, name: str, help: str, object_name: str = "") -> None:
-    """Accessible name, tooltip and object name of an interactive widget."""
+    """Accessible name, tooltip, object name and manners of an interactive widget."""
     widget.setAccessibleName(name)
     widget.setToolTip(help)
     if object_name:
         widget.setObjectName(object_name)
+    teach(widget)
 
 
 def narrow(*widgets: QWidget) -> None:

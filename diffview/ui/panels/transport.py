@@ -20,6 +20,7 @@ from diffview.ui.state import Look
 from diffview.ui.views.film_strip import FilmStrip
 from diffview.ui.widgets.scrubber import TimestepScrubber
 
+MAX_FPS = 60
 LOOPS = ("once", "loop", "ping-pong")
 
 
@@ -50,8 +51,9 @@ class Transport(QFrame):
         self.next = _button("next", "Next step", "One step on (Right)")
         self.last = _button("last", "Last step", "To the picture (End)")
         self.loop = _button("loop", "Loop", "At the end: stop, start over, or turn around")
-        self.fps = QSpinBox(minimum=1, maximum=60, value=12, suffix=" fps")
-        describe(self.fps, "Frames per second", "How fast Play goes, in steps per second")
+        self.fps = QSpinBox(minimum=1, maximum=MAX_FPS, value=12, suffix=" fps")
+        describe(self.fps, "Frames per second", "How fast Play goes, in steps per second",
+                 "fpsSpinBox")  # fmt: skip
         self.scrubber = TimestepScrubber()
         describe(self.scrubber, "Timestep scrubber", "The step that is shown: noise on the left, "
                  "picture on the right (Left, Right, Home, End)", "timestepScrubber")  # fmt: skip

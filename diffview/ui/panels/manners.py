@@ -1,0 +1,66 @@
+"""Which keys and wheel turns a field keeps for itself, and which belong to the window.
+
+The window is steered like a video player, so Left, Right, Home, End, Space, [ and ] do the same
+wherever the focus happens to be. A number field gets them only while a number is being typed; a
+button keeps Space, but only tabbing gives it the focus, a click does not. The wheel scrolls the
+panel unless the field under it has the focus.
+"""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit, QWidget
+
+OF_NUMBERS = set("0123456789+-.,eE")
+OF_TEXT = {
+    Qt.Key.Key_Left,
+    Qt.Key.Key_Right,
+    Qt.Key.Key_Home,
+    Qt.Key.Key_End,
+    Qt.Key.Key_Z,
+}
+"""What edits a number that is being typed, beside the characters of numbers."""
+
+
+def teach(widget: QWidget) -> None:
+    """Give a field or a button these manners."""
+    if isinstance(widget, QAbstractButton):
+        widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    if isinstance(widget, QAbstractButton | QAbstractSpinBox | QComboBox):
+        widget.installEventFilter(_Manners(widget))
+    if isinstance(widget, QAbstractSpinBox):
+        edit = widget.findChild(QLineEdit)
+        widget.editingFinished.connect(lambda: edit.setModified(False))
+
+
+class _Manners(QObject):
+    """Watches one widget, its parent."""
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
+            return self._on_key(watched, event)
+        field = isinstance(watched, QAbstractSpinBox | QComboBox)
+        if field and event.type() == QEvent.Type.Wheel and not watched.hasFocus():
+            event.ignore()
+            return True
+        return False
+
+    def _on_key(self, watched: QObject, event: QKeyEvent) -> bool:
+        """True: settled here, by accept() for the widget or by ignore() for the window."""
+        if isinstance(watched, QAbstractButton) and event.key() == Qt.Key.Key_Space:
+            event.accept()
+            return True
+        if isinstance(watched, QAbstractSpinBox) and not _edits_a_number(watched, event):
+            event.ignore()
+            return True
+        return False
+
+
+def _edits_a_number(field: QAbstractSpinBox, event: QKeyEvent) -> bool:
+    edit = field.findChild(QLineEdit)
+    if event.key() in OF_TEXT:
+        return edit.isModified()
+    plain = not event.modifiers() & Qt.KeyboardModifier.ControlModifier
+    printable = plain and event.text().isprintable() and event.text() != ""
+    return not printable or event.text() in OF_NUMBERS
