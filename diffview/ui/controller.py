@@ -544,4 +544,6 @@ def notice_of(error: BaseException) -> Notice:
     details = "".join(traceback.format_exception(error))
     if isinstance(error, DiffviewError):
         return Notice(str(error), "error", details)
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return Notice(f"{error.filename} cannot be used: {error.strerror}", "error", details)
     return Notice(f"Something went wrong: {type(error).__name__}: {error}", "error", details)

@@ -63,7 +63,7 @@ class ExportDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Export")
         self.setObjectName("exportDialog")
-        self._run, self._look = run, look
+        self._run, self._look, self._beside = run, look, folder.parent
         self._picture: Uint8 | None = None
         self._running = False
         self._build(folder)
@@ -237,6 +237,18 @@ class ExportDialog(QDialog):
             guidance_scale=self._look.guidance_scale,
         )
 
+    def chosen_folder(self) -> Path:
+        """Where to; a bare name goes beside the proposed folder. Raises InputError for no name."""
+        text = self.folder.text().strip()
+        if not text:
+            raise InputError("Give the folder a name.")
+        try:
+            return self._beside / Path(text).expanduser()
+        except RuntimeError:  # ~somebody who has no home
+            raise InputError(
+                f"{text} names a home that is not there: choose another folder"
+            ) from None
+
     @Slot()
     def _on_changed(self) -> None:
         chosen = [name for name, box in self.formats.items() if box.isChecked()]
@@ -273,7 +285,10 @@ class ExportDialog(QDialog):
 
     @Slot()
     def _on_browse(self) -> None:
-        place = Path(self.folder.text()).expanduser()
+        try:
+            place = self.chosen_folder()
+        except InputError:
+            place = self._beside / "diffview"
         chosen = QFileDialog.getExistingDirectory(
             self, "Put the new folder into", str(place.parent)
         )
@@ -282,6 +297,11 @@ class ExportDialog(QDialog):
 
     @Slot()
     def _on_start(self) -> None:
+        try:
+            folder = self.chosen_folder()
+        except InputError as error:
+            self._say(str(error))
+            return
         formats = tuple(name for name, box in self.formats.items() if box.isChecked())
         options = {"mp4": {"quality": self.quality.currentData()}} if "mp4" in formats else {}
         self._running = True
@@ -292,7 +312,7 @@ class ExportDialog(QDialog):
         self._say("")
         self.exportRequested.emit(
             ExportRequest(
-                folder=Path(self.folder.text()).expanduser(),
+                folder=folder,
                 formats=formats,
                 selection=self.selection(),
                 fps=self.fps.value(),

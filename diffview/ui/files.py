@@ -9,6 +9,7 @@ from typing import Any, cast
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QWidget
 
+from diffview.engine.session import SESSION_SUFFIX
 from diffview.engine.trajectory import Trajectory
 from diffview.exporters import job
 from diffview.exporters.job import Progress
@@ -101,7 +102,7 @@ class Files(QObject):
             self._window, "Save session", proposed, "Runs (*.dvsession)"
         )
         if name:
-            path = Path(name) if Path(name).suffix else Path(name).with_suffix(".dvsession")
+            path = as_session(Path(name))
             self._settings.save(save_folder=str(path.parent))
             self.save(run, path)
 
@@ -208,6 +209,16 @@ class Files(QObject):
 def _name_of(run: Trajectory) -> str:
     spec = run.spec
     return f"{spec.model_id}-{spec.sampler}-{spec.n_steps}"
+
+
+def as_session(path: Path) -> Path:
+    """`path` with the ending of a session; one that this makes replaces no other file."""
+    if path.suffix == SESSION_SUFFIX:
+        return path
+    numbered = (
+        f"{path.name}{k}{SESSION_SUFFIX}" for k in ("", *(f"-{k}" for k in range(2, 10**4)))
+    )
+    return next(one for one in map(path.with_name, numbered) if not one.exists())
 
 
 def fresh(path: Path) -> Path:

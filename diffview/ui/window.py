@@ -509,6 +509,9 @@ class MainWindow(QMainWindow):
         paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
         if paths:
             self.files.open(paths[0])
+        else:
+            text = "Only files on this computer can be dropped: save it first, then drop the file."
+            self.notices.show_notice(Notice(text, "warning"))
         if len(paths) > 1:
             text = f"{len(paths)} files were dropped; {paths[0].name} is opened."
             self.notices.show_notice(Notice(text, "warning"))
