@@ -111,6 +111,8 @@ class LevelPlot(QWidget):
 
     def show_cursor(self, index: int) -> None:
         """Put the cursor on a step."""
+        if index == self._index:
+            return  # to draw the plot anew takes longer than to draw both panes
         self._index = index
         if self._plot is not None:
             self._place_cursor()
