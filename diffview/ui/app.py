@@ -8,14 +8,15 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import platformdirs
-from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import QEvent, QObject, QTimer
+from PySide6.QtWidgets import QApplication, QWidget
 
 import diffview
 from diffview.engine import spec as specs
@@ -67,7 +68,8 @@ class Session:
             if model is None:
                 self._recall()
             if self.settings.get("autorun", PREFERENCES["autorun"]):
-                QTimer.singleShot(0, self.controller, self.controller.request_run)
+                # Not before: importing torch would keep the window from being painted.
+                self._first_paint = _FirstPaint(self.window.left.view, self.controller.request_run)
 
     def _recall(self) -> None:
         remembered = self.settings.get("choices", {})
@@ -96,6 +98,22 @@ def _budget(settings: Settings) -> int:
     """Bytes for a run, whatever stands in the file."""
     megabytes = settings.get("budget_mb", PREFERENCES["budget_mb"])
     return int(max(LEAST_MB, min(megabytes, MOST_MB))) * 1024**2
+
+
+class _FirstPaint(QObject):
+    """Calls `then` once, when the widget has been painted for the first time."""
+
+    def __init__(self, widget: QWidget, then: Callable[[], None]) -> None:
+        super().__init__(widget)
+        self._then = then
+        widget.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Wait for the painting to end, and for the rest of the window's."""
+        if event.type() == QEvent.Type.Paint:
+            watched.removeEventFilter(self)
+            QTimer.singleShot(0, self, self._then)
+        return False
 
 
 def _given(model: Any) -> ModelSource:
