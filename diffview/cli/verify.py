@@ -91,7 +91,7 @@ def _model(args: argparse.Namespace, trajectory: Trajectory) -> Entry:
 
 
 def _compare_weights(entry: Entry, about: dict[str, Any], report: Report) -> None:
-    saved, now = str(about.get("weights_sha256") or ""), entry.card.weights_sha256
+    saved, now = sampling.weights_of(about), entry.card.weights_sha256
     if not saved:
         report.note("the run does not say which weights it used")
     elif saved != now:

@@ -17,7 +17,7 @@ from diffview.engine.denoiser import Denoiser
 from diffview.engine.estimate import Denoise, Step
 from diffview.engine.levels import NoiseLevel
 from diffview.engine.spec import RunSpec, checked
-from diffview.engine.trajectory import Float32, StepRecord
+from diffview.engine.trajectory import Float32, StepRecord, keeps_raw
 from diffview.errors import DiffviewError, InputError, NonFiniteError
 
 CLIP_RANGE = (-1.0, 1.0)
@@ -48,7 +48,7 @@ def run(
     generate = samplers.find(spec.sampler).generate
     steps = generate(denoise, x, levels, fresh_noise, **spec.sampler_options())
     try:
-        yield from _records(steps, levels, counted, guided=spec.guidance.kind != "none")
+        yield from _records(steps, levels, counted, spec)
     finally:
         steps.close()
 
@@ -57,8 +57,7 @@ def _records(
     steps: Generator[Step, None, None],
     levels: tuple[NoiseLevel, ...],
     counted: _Counted,
-    *,
-    guided: bool,
+    spec: RunSpec,
 ) -> Generator[StepRecord, None, None]:
     for i, level in enumerate(levels):
         start = time.perf_counter()
@@ -70,18 +69,21 @@ def _records(
             raise DiffviewError(
                 f"the model failed at step {i} (t = {level.t:g}): {type(error).__name__}: {error}"
             ) from error
-        record = _record(step, counted.nfe, start, guided=guided)
+        record = _record(step, counted.nfe, start, spec)
         _check_finite(record)
         yield record
 
 
-def _record(step: Step, nfe: int, start: float, *, guided: bool) -> StepRecord:
+def _record(step: Step, nfe: int, start: float, spec: RunSpec) -> StepRecord:
     x_t, x0_hat = _host(step.x_t), _host(step.estimate.x0_hat)
     base, direction = step.estimate.base, step.estimate.direction
     host_base = None if base is None else _host(base)
     host_direction = None if direction is None else _host(direction)
-    if guided and base is None:  # the clean end: any scale gives the picture itself
-        host_base, host_direction = x0_hat, np.zeros_like(x0_hat)
+    raw = None if step.estimate.x0_raw is None else _host(step.estimate.x0_raw)
+    if step.move is None:  # the clean end: any scale gives the picture itself
+        if spec.guidance.kind != "none":
+            host_base, host_direction = x0_hat, np.zeros_like(x0_hat)
+        raw = x0_hat if keeps_raw(spec) else None
     return StepRecord(
         i=step.i,
         level=step.level,
@@ -92,6 +94,7 @@ def _record(step: Step, nfe: int, start: float, *, guided: bool) -> StepRecord:
         move=step.move,
         nfe=nfe,
         seconds=time.perf_counter() - start,
+        x0_raw=raw,
     )
 
 

@@ -1,6 +1,7 @@
 """A run as a file: the trajectory's arrays and its recipe in one safetensors file.
 
-Tensors x_t, x0_hat (K, B, *D) float32 and, where guidance ran, base and direction; t, alpha, sigma
+Tensors x_t, x0_hat (K, B, *D) float32 and, where guidance ran, base and direction,
+where eps follows the estimate before clipping, x0_raw; t, alpha, sigma
 (K,) float64; step, nfe (K,) int64; seconds, w0, w1, noise_std, w_raw (K,) float64. The header's
 metadata carries the RunSpec and what is known of the model and the versions, as JSON, and a
 checksum of all of it: a byte that turned over on a disk must not pass for a result.
@@ -22,13 +23,14 @@ from diffview import tensorfile
 from diffview.engine import spec as specs
 from diffview.engine.estimate import Move
 from diffview.engine.levels import NoiseLevel
-from diffview.engine.trajectory import TENSORS, StepRecord, Trajectory
+from diffview.engine.spec import RunSpec
+from diffview.engine.trajectory import StepRecord, Trajectory, keeps_raw
 from diffview.errors import InputError
 
 SESSION_SUFFIX = ".dvsession"
 METADATA_KEY = "diffview.session"
 SESSION_VERSION = 1
-PLAIN = TENSORS[:2]
+PLAIN = ("x_t", "x0_hat")
 LEVEL = ("t", "alpha", "sigma")
 MOVE = ("w0", "w1", "noise_std", "w_raw")
 
@@ -48,7 +50,7 @@ def save(trajectory: Trajectory, path: Path, about: Mapping[str, Any] | None = N
         "diffview": diffview.__version__,
         "about": dict(about or {}),
     }
-    arrays = _arrays(trajectory)
+    arrays = _arrays(trajectory.snapshot())
     text = json.dumps(with_checksum(document, arrays))
     tensorfile.write_numpy(path, arrays, {METADATA_KEY: text})
 
@@ -62,11 +64,17 @@ def _arrays(trajectory: Trajectory) -> dict[str, NDArray[Any]]:
         "seconds": [record.seconds for record in records],
     }
     return {
-        **{name: trajectory.stack(name) for name in (TENSORS if trajectory.guided else PLAIN)},
+        **{name: trajectory.stack(name) for name in _tensors(trajectory.spec)},
         **{name: np.array(values, np.float64) for name, values in numbers.items()},
         "step": np.array([record.i for record in records], np.int64),
         "nfe": np.array([record.nfe for record in records], np.int64),
     }
+
+
+def _tensors(spec: RunSpec) -> tuple[str, ...]:
+    """Which arrays a run of `spec` records."""
+    guided = ("base", "direction") if spec.guidance.kind != "none" else ()
+    return (*PLAIN, *guided, *(("x0_raw",) if keeps_raw(spec) else ()))
 
 
 def with_checksum(
@@ -121,7 +129,7 @@ def _trajectory(document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]])
     if not all(type(number) is int and number > 0 for number in (stride, *shape)):
         raise ValueError(f"stride {stride} or shape {shape} is not of whole numbers above 0")
     trajectory = Trajectory(specs.from_json(document["spec"]), shape, stride)
-    tensors = TENSORS if "base" in arrays or "direction" in arrays else PLAIN
+    tensors = _tensors(trajectory.spec)
     _check_arrays(arrays, tensors, trajectory)
     for k in range(len(arrays["step"])):
         trajectory.append(_record(arrays, tensors, k))
@@ -167,6 +175,7 @@ def _record(arrays: Mapping[str, NDArray[Any]], tensors: Sequence[str], k: int) 
         x0_hat=kept["x0_hat"],
         base=kept.get("base"),
         direction=kept.get("direction"),
+        x0_raw=kept.get("x0_raw"),
         move=None if np.isnan(move.w0) else move,
         nfe=int(arrays["nfe"][k]),
         seconds=float(arrays["seconds"][k]),

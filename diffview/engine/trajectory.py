@@ -23,14 +23,15 @@ Float32 = NDArray[np.float32]
 DEFAULT_BUDGET = 2 * 1024**3
 """Bytes a trajectory may take before it keeps fewer steps."""
 
-TENSORS = ("x_t", "x0_hat", "base", "direction")
+TENSORS = ("x_t", "x0_hat", "base", "direction", "x0_raw")
 
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
     """One kept step; arrays (B, *D) float32 in host memory, never written again.
 
-    nfe counts network evaluations of one sample so far; seconds is this step's own time.
+    x0_raw is the estimate before clipping, there where eps was derived from it. nfe counts network
+    evaluations of one sample so far; seconds is this step's own time.
     """
 
     i: int
@@ -42,6 +43,7 @@ class StepRecord:
     move: Move | None
     nfe: int
     seconds: float
+    x0_raw: Float32 | None = None
 
     @property
     def nbytes(self) -> int:
@@ -125,6 +127,12 @@ class Trajectory:
             raise InputError("this run has no steps yet")
         return min(range(len(self)), key=lambda k: abs(self._records[k].level.t - t))
 
+    def snapshot(self) -> Trajectory:
+        """The records so far as a run of its own, which a sampler at work does not lengthen."""
+        copy = Trajectory(self.spec, self.data_shape, self.stride, self._planned)
+        copy._records = list(self._records)
+        return copy
+
     def stack(self, name: str) -> Float32:
         """All records' arrays `name` as one (K, B, *D). Raises InputError if not recorded."""
         arrays = [record.arrays().get(name) for record in self._records]
@@ -140,8 +148,13 @@ def estimated_nbytes(spec: RunSpec, data_shape: Sequence[int], stride: int = 1) 
 
 
 def _record_nbytes(spec: RunSpec, data_shape: Sequence[int]) -> int:
-    tensors = len(TENSORS) if spec.guidance.kind != "none" else 2
+    tensors = 2 + 2 * (spec.guidance.kind != "none") + keeps_raw(spec)
     return tensors * spec.batch * math.prod(data_shape) * 4
+
+
+def keeps_raw(spec: RunSpec) -> bool:
+    """Whether eps follows the estimate before clipping, so that both must be kept."""
+    return spec.option("clip") != "none" and not spec.option("rederive_eps")
 
 
 def stride_within(spec: RunSpec, data_shape: Sequence[int], budget: int) -> int:

@@ -99,10 +99,9 @@ def at_scale(trajectory: Trajectory, record: StepRecord, scale: float | None) ->
         return record
     if record.base is None or record.direction is None:
         return record
-    x0_hat = record.base + np.float32(scale) * record.direction
-    if trajectory.spec.option("clip") == "clamp":
-        x0_hat = np.clip(x0_hat, -1, 1)
-    return replace(record, x0_hat=x0_hat)
+    raw = record.base + np.float32(scale) * record.direction
+    clipped = np.clip(raw, -1, 1) if trajectory.spec.option("clip") == "clamp" else raw
+    return replace(record, x0_hat=clipped, x0_raw=None if record.x0_raw is None else raw)
 
 
 def one_sample(record: StepRecord, sample: int) -> StepRecord:

@@ -51,13 +51,18 @@ def _direction(record: StepRecord) -> Float32:
 def _eps(record: StepRecord) -> Float32:
     if record.level.sigma == 0:
         return np.zeros_like(record.x_t)
-    return np.asarray(eps_from_x0(record.x_t, record.x0_hat, record.level), np.float32)
+    return np.asarray(eps_from_x0(record.x_t, _behind_eps(record), record.level), np.float32)
 
 
 def _score(record: StepRecord) -> Float32:
     if record.level.sigma == 0:
         return np.zeros_like(record.x_t)
-    return np.asarray(score_from_x0(record.x_t, record.x0_hat, record.level), np.float32)
+    return np.asarray(score_from_x0(record.x_t, _behind_eps(record), record.level), np.float32)
+
+
+def _behind_eps(record: StepRecord) -> Float32:
+    """The estimate that the sampler derives eps from: before clipping, where that was chosen."""
+    return record.x0_hat if record.x0_raw is None else record.x0_raw
 
 
 def _three(record: StepRecord) -> float:

@@ -253,15 +253,23 @@ def about(card: ModelCard, *, device: str = "", given_noise: bool = False) -> di
     `given_noise` says that x_T was not drawn from the seeds.
     """
     return {
-        "id": card.id,
-        "title": card.title,
-        "family": card.family,
-        "weights_sha256": card.weights_sha256,
-        "classes": list(card.classes),
+        "model": {
+            "id": card.id,
+            "title": card.title,
+            "family": card.family,
+            "sha256": card.weights_sha256,
+            "classes": list(card.classes),
+        },
         "versions": versions(),
         "device": device,
         "init_noise": "given" if given_noise else "seeds",
     }
+
+
+def weights_of(about: Mapping[str, Any]) -> str:
+    """The hash of the weights that made a run, from what is known about it; "" if unknown."""
+    model = about.get("model")
+    return str(model.get("sha256") or "") if isinstance(model, Mapping) else ""
 
 
 def versions() -> dict[str, str]:

@@ -245,7 +245,7 @@ class Controller(QObject):
         if choices.model_id not in self._sources:
             return f"Model '{choices.model_id}' is not here; open its file to run it again."
         self._choose(choices)
-        expected = _weights_of(about or {})
+        expected = sampling.weights_of(about or {})
         if expected and expected != self.card.weights_sha256:
             return (
                 f"Model '{choices.model_id}' has other weights than the ones this was made with."
@@ -529,13 +529,6 @@ class Controller(QObject):
         self._timer.stop()
         self._pending = None
         self.blockSignals(True)
-
-
-def _weights_of(about: Mapping[str, Any]) -> str:
-    """The hash of the weights that made a run, from a session or from a recipe; "" if unknown."""
-    model = about.get("model")
-    known = model.get("sha256") if isinstance(model, Mapping) else None
-    return str(known or about.get("weights_sha256") or "")
 
 
 def notice_of(error: BaseException) -> Notice:

@@ -129,7 +129,7 @@ def test_a_session_of_the_command_line_equals_the_same_run_from_python(sample, t
     assert saved.spec == again.spec
     assert torch.equal(saved.x_t, again.x_t)
     assert torch.equal(saved.x0_hat, again.x0_hat)
-    assert saved.about["weights_sha256"] == again.about["weights_sha256"] != ""
+    assert saved.about["model"]["sha256"] == again.about["model"]["sha256"] != ""
 
 
 def test_given_noise_is_where_the_run_starts(sample):

@@ -13,7 +13,7 @@ from diffview import tensorfile
 from diffview.engine import session
 from diffview.engine.run import run
 from diffview.engine.spec import Guidance, RunSpec
-from diffview.engine.trajectory import Trajectory
+from diffview.engine.trajectory import Trajectory, estimated_nbytes
 from diffview.errors import InputError
 
 ABOUT = {"model": {"title": "plain", "weights_sha256": "ab" * 32}, "note": "γ = 3"}
@@ -311,3 +311,31 @@ def test_a_session_without_any_step_is_refused(rewritten):
 
     with pytest.raises(InputError, match=r"rewritten\.dvsession.*no steps"):
         rewritten(arrays=empty)
+
+
+def test_a_run_saved_while_it_grows_holds_whole_steps_only(make_run, tmp_path):
+    """A sampler may append between two reads of the list; what is saved is one moment of it."""
+    whole = make_run()
+    growing = Trajectory(whole.spec, whole.data_shape)
+
+    class Growing(list):
+        def __iter__(self):
+            yield from list(super().__iter__())
+            if len(self) < len(whole):
+                self.append(whole[len(self)])
+
+    growing._records = Growing([whole[0], whole[1]])
+    session.save(growing, tmp_path / "run.dvsession")
+    loaded, _ = session.load(tmp_path / "run.dvsession")
+    assert 2 <= len(loaded) < len(whole)
+
+
+def test_what_eps_follows_is_kept_beside_the_clipped_estimate(plain_denoiser, tmp_path):
+    options = (("clip", "clamp"), ("rederive_eps", False))
+    spec = RunSpec("plain", "ddim", 4, seeds=(1, 2), options=options)
+    trajectory = Trajectory(spec, plain_denoiser().data_shape)
+    for record in run(plain_denoiser(), spec):
+        trajectory.append(record)
+    assert trajectory.nbytes == estimated_nbytes(spec, trajectory.data_shape)
+    session.save(trajectory, tmp_path / "run.dvsession")
+    assert_equal(session.load(tmp_path / "run.dvsession")[0], trajectory)

@@ -12,9 +12,12 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from diffview.engine import session
+from diffview.engine import schedules, session
+from diffview.engine.spec import RunSpec
 from diffview.errors import InputError
 from diffview.exporters import carriers, recipe
+from diffview.models import sampling
+from diffview.models.card import ModelCard
 
 FILES = (
     "frame_0003.png", "run.apng", "run.gif", "run.webp", "run.mp4", "trajectory.safetensors",
@@ -274,3 +277,18 @@ def test_tensors_that_are_no_run_have_no_recipe(tmp_path):
 
     content = save({"weight": np.zeros(3, np.float32)})
     assert "holds no saved run" in refusal(tmp_path / "unet.safetensors", content)
+
+
+def test_the_recipe_of_a_run_names_the_weights_that_made_it():
+    """What the window, the command line and Python say about a run is what a recipe reads."""
+    card = ModelCard(
+        "toy",
+        "Toy",
+        "wrapped",
+        (1, 2, 2),
+        "x0",
+        schedules.named("linear"),
+        weights_sha256="cd" * 32,
+    )
+    made = recipe.Recipe(RunSpec("toy"), sampling.about(card))
+    assert recipe.parse(made.to_text()).weights_sha256 == "cd" * 32

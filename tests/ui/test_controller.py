@@ -575,14 +575,13 @@ def test_restoring_choices_of_an_unknown_model_says_so_and_changes_nothing(ran):
     assert ran.choices == before
 
 
-@pytest.mark.parametrize("about", [{"weights_sha256": "ff"}, {"model": {"sha256": "ff"}}])
-def test_restoring_a_run_of_other_weights_says_so(ran, about):
-    problem = ran.restore(ran.choices, about)
+def test_restoring_a_run_of_other_weights_says_so(ran):
+    problem = ran.restore(ran.choices, {"model": {"sha256": "ff"}})
     assert "other weights" in problem
 
 
 @pytest.mark.parametrize(
-    "about", [None, {}, {"weights_sha256": ""}, {"model": "?"}, {"model": {}}]
+    "about", [None, {}, {"model": {"sha256": ""}}, {"model": "?"}, {"model": {}}]
 )
 def test_restoring_a_run_whose_weights_are_not_known_is_no_problem(ran, about):
     assert ran.restore(ran.choices, about) == ""
@@ -610,8 +609,8 @@ def test_what_is_saved_with_a_run_is_about_its_own_model(ran, make_model, make_s
     for record in ran.run:
         one = {name: array[:1] for name, array in record.arrays().items()}
         foreign.append(dataclasses.replace(record, **one))
-    ran.show_run(foreign, {"id": "elsewhere", "weights_sha256": "abc"})
-    assert ran.about == {"id": "elsewhere", "weights_sha256": "abc"}
+    ran.show_run(foreign, {"model": {"id": "elsewhere", "sha256": "abc"}})
+    assert ran.about == {"model": {"id": "elsewhere", "sha256": "abc"}}
     ran.request_run()
     idle(ran)
     assert ran.about["id"] == "second"

@@ -122,13 +122,15 @@ def test_a_session_of_a_model_that_is_not_here_opens_with_its_frames(session, tm
     changed = type(run)(foreign, run.data_shape)
     for record in run:
         changed.append(record)
-    sessions.save(changed, tmp_path / "a.dvsession", {"id": "elsewhere", "weights_sha256": "ab"})
+    sessions.save(
+        changed, tmp_path / "a.dvsession", {"model": {"id": "elsewhere", "sha256": "ab"}}
+    )
     drop(session, tmp_path / "a.dvsession")
     wait(lambda: notice(session) != "")
     assert "elsewhere" in notice(session) and "frames are shown" in notice(session)
     assert session.controller.run.spec == foreign
     assert session.controller.choices.model_id == "fake"
-    assert session.controller.about["weights_sha256"] == "ab"
+    assert session.controller.about["model"]["sha256"] == "ab"
 
 
 def test_a_recipe_of_a_model_that_is_not_here_says_so_and_runs_nothing(session, tmp_path, wait):

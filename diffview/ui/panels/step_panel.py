@@ -15,6 +15,8 @@ from diffview.ui.panels.card import Card
 from diffview.ui.widgets.math_label import MathLabel
 
 EQUATION = r"x_{t'} = w_{0} \c{x0hat}{\hat{x}_{0}} + w_{1} \c{xt}{x_{t}} + s_{t} z"
+EQUATION_RAW = EQUATION.replace(" + s_", r" + w_{r} \c{x0hat}{\hat{x}_{r}} + s_")
+"""Where ε follows the estimate before clipping, that estimate has a weight of its own."""
 
 _ROWS = (
     ("t", "t", "The schedule's own time of this step: T − 1 is noise, 0 one step of noise"),
@@ -30,6 +32,7 @@ _ROWS = (
      "the estimate is good"),
     ("nfe", r"\text{NFE}", "Network evaluations of one sample so far; guidance takes two a step"),
     ("ms", r"\text{ms}", "Time of this step in milliseconds, all samples together"),
+    ("w_raw", r"w_{r}", "The weight of the estimate before clipping, which ε is derived from"),
 )  # fmt: skip
 
 
@@ -62,6 +65,8 @@ class StepPanel(Card):
             grid.addWidget(label, row, column)
             grid.addWidget(value, row, column + 1)
             self._values[name] = value
+            if name == "w_raw":
+                self._raw_row = (label, value)
         grid.setColumnStretch(1, 1)
         grid.setColumnStretch(3, 1)
         grid.setColumnMinimumWidth(2, 46)
@@ -71,6 +76,10 @@ class StepPanel(Card):
         """The numbers of one record; `sample` is the one whose noise is measured."""
         for name, text in step_numbers(record, sample, n_steps).items():
             self._values[name].setText(text)
+        raw = record.x0_raw is not None
+        self.equation.show_markup(EQUATION_RAW if raw else EQUATION)
+        for widget in self._raw_row:
+            widget.setVisible(raw)
 
 
 def step_numbers(record: StepRecord, sample: int, n_steps: int) -> dict[str, str]:
@@ -85,6 +94,7 @@ def step_numbers(record: StepRecord, sample: int, n_steps: int) -> dict[str, str
         "sigma": f"{level.sigma:.4f}",
         "w0": "–" if move is None else f"{move.w0:.4f}",
         "w1": "–" if move is None else f"{move.w1:.4f}",
+        "w_raw": "–" if move is None else f"{move.w_raw:.4f}",
         "noise_std": "–" if move is None else f"{move.noise_std:.4f}",
         "eps": "–" if clean else f"{_rms(quantities.find('eps').values(record)[sample]):.4f}",
         "nfe": str(record.nfe),
