@@ -55,6 +55,11 @@ class Frame:
     guidance_scale: float | None
     tiles: tuple[Tiles, ...]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of pixels and values."""
+        return sum(tiles.pixels.nbytes + tiles.values.nbytes for tiles in self.tiles)
+
 
 def compose(trajectory: Trajectory, view: ViewState) -> Frame:
     """The frame of `view`. Raises InputError for a step or a quantity that is not there."""

@@ -60,8 +60,10 @@ class Session:
     def _begin(self, model: Any, run: Any, file: str | None) -> None:
         """Show what was asked for; else go on where the last window stopped."""
         if run is not None:
-            self.controller.restore(state.from_spec(run.trajectory.spec))
-            self.controller.show_run(run.trajectory)
+            problem = self.controller.restore(state.from_spec(run.trajectory.spec), run.about)
+            self.controller.show_run(run.trajectory, run.about)
+            if problem:
+                self.controller.noticed.emit(Notice(problem, "warning"))
         elif file is not None:
             self.window.files.open(Path(file).expanduser())
         else:
@@ -70,6 +72,7 @@ class Session:
             if self.settings.get("autorun", PREFERENCES["autorun"]):
                 # Not before: importing torch would keep the window from being painted.
                 self._first_paint = _FirstPaint(self.window.left.view, self.controller.request_run)
+        self.controller.forget_past()
 
     def _recall(self) -> None:
         remembered = self.settings.get("choices", {})
@@ -112,7 +115,7 @@ class _FirstPaint(QObject):
         """Wait for the painting to end, and for the rest of the window's."""
         if event.type() == QEvent.Type.Paint:
             watched.removeEventFilter(self)
-            QTimer.singleShot(0, self, self._then)
+            QTimer.singleShot(0, self, lambda: self._then())
         return False
 
 

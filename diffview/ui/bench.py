@@ -293,10 +293,10 @@ def frame(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Seconds from torch being imported to the first denoised frame, painted."""
     torch = _Torch()
     session = _session(options, autorun=True, show=False)
-    watch = _Stopwatch(session)
-    watch.start(lambda frame: True)
     _show(session, session.window.left.view)
     shown = time.time() - options["began"]
+    watch = _Stopwatch(session)  # not before: the window's own first run waits for that paint
+    watch.start(lambda frame: True)
     watch.wait()
     seconds = time.perf_counter() - torch.imported
     yield {"seconds": seconds, "torch": torch.imported - torch.began, "shown": shown}

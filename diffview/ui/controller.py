@@ -10,7 +10,6 @@ import logging
 import math
 import time
 import traceback
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,17 +21,18 @@ from diffview.engine.options import Value
 from diffview.engine.spec import Condition, RunSpec, checked
 from diffview.engine.trajectory import DEFAULT_BUDGET, Trajectory
 from diffview.errors import DiffviewError, InputError
-from diffview.frames.compose import Frame, ViewState, compose, merged
+from diffview.frames.compose import Frame
 from diffview.models import sampling
 from diffview.models.card import ModelCard
 from diffview.ui import jobs, state
+from diffview.ui.history import History
 from diffview.ui.jobs import ModelSource
+from diffview.ui.screen import Screen, with_few
 from diffview.ui.state import Activity, Choices, Look, Notice, Pane
 from diffview.ui.workers import JobRunner
 
 FRAME_MS = 16
 FEW = 4
-CACHED_FRAMES = 256
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class Pending:
     started: float
     few: Trajectory | None = None
     redo: bool = False
+    show_step: int | None = None
 
 
 class Controller(QObject):
@@ -80,10 +81,8 @@ class Controller(QObject):
         self._about: dict[str, Any] = {}
         self._closed = False
         self._pending: Pending | None = None
-        self._past: list[Choices] = []
-        self._future: list[Choices] = []
-        self._merging = ""
-        self._frames: OrderedDict[Any, Frame] = OrderedDict()
+        self._history = History()
+        self._screen = Screen()
         self._timer = QTimer(self, singleShot=True, interval=FRAME_MS)
         self._connect()
 
@@ -180,7 +179,7 @@ class Controller(QObject):
     @Slot()
     def end_drag(self) -> None:
         """What is chosen from here on is a step of its own for undo."""
-        self._merging = ""
+        self._history.end_merging()
 
     def _guide_anew(self) -> None:
         if self.run is not None and self.run.guided:
@@ -199,10 +198,7 @@ class Controller(QObject):
         """Take over choices; those that `merge` under one name are one step back for undo."""
         if choices == self.choices:
             return
-        if not merge or merge != self._merging:
-            self._past.append(self.choices)
-        self._merging = merge
-        self._future.clear()
+        self._history.changed(self.choices, merge)
         self._set_choices(choices)
 
     def _set_choices(self, choices: Choices) -> None:
@@ -215,20 +211,18 @@ class Controller(QObject):
     @Slot()
     def undo(self) -> None:
         """Go back to the choices before the last change, and run them."""
-        self._travel(self._past, self._future)
+        self._travel_to(self._history.back(self.choices))
 
     @Slot()
     def redo(self) -> None:
         """Take back the last undo."""
-        self._travel(self._future, self._past)
+        self._travel_to(self._history.forth(self.choices))
 
-    def _travel(self, source: list[Choices], target: list[Choices]) -> None:
-        if not source:
+    def _travel_to(self, choices: Choices | None) -> None:
+        if choices is None:
             return
         before = self.choices
-        target.append(before)
-        self._merging = ""
-        self._set_choices(source.pop())
+        self._set_choices(choices)
         if replace(before, guidance_scale=self.choices.guidance_scale) == self.choices:
             self._guide_anew()
         else:
@@ -236,9 +230,7 @@ class Controller(QObject):
 
     def forget_past(self) -> None:
         """Let undo begin here: what the last launch remembered is no change of settings."""
-        self._past.clear()
-        self._future.clear()
-        self._merging = ""
+        self._history.forget()
 
     def restore(self, choices: Choices, about: Mapping[str, Any] | None = None) -> str:
         """Take over choices from a file; returns what stands against it, "" if nothing does."""
@@ -266,16 +258,12 @@ class Controller(QObject):
         """What a saved run and a recipe say beside the spec: of the run that is shown."""
         return self._about
 
-    @property
-    def device_text(self) -> str:
-        """Where the model runs, once it is loaded."""
-        return self._source.device
-
     # -- running ------------------------------------------------------------------------------
 
     @Slot()
-    def request_run(self, redo: bool = False) -> None:
-        """Sample as chosen. A `redo` leaves the old run on screen until it has caught up."""
+    def request_run(self, redo: bool = False, show_step: int | None = None) -> None:
+        """Sample as chosen. A `redo` leaves the old run on screen until it has caught up; with
+        `show_step` the view follows no further than that step."""
         if self._closed:
             return
         try:
@@ -296,7 +284,7 @@ class Controller(QObject):
 
         job_id = self._runner.submit(make)
         if job_id:
-            self._pending = Pending(job_id, source, run, time.monotonic(), few, redo)
+            self._pending = Pending(job_id, source, run, time.monotonic(), few, redo, show_step)
             self._set_activity(busy=True, redoing=redo, done=0, total=run.expected, text="")
 
     def _spec(self) -> RunSpec:
@@ -399,7 +387,7 @@ class Controller(QObject):
     def _replace_run(self, run: Trajectory, about: Mapping[str, Any]) -> None:
         redo = self._pending is not None and self._pending.redo
         self.run, self._about = run, dict(about)
-        self._frames.clear()
+        self._screen.clear()
         focus = None if self.look.focus is None else min(self.look.focus, run.spec.batch - 1)
         sample = min(self.look.sample, run.spec.batch - 1)
         self._set_look(guidance_scale=self._preview(), focus=focus, sample=sample)
@@ -410,9 +398,11 @@ class Controller(QObject):
     def _follow(self) -> None:
         if self.run is None:
             return
-        newest = len(self.run) - 1
-        if (self.look.following and newest != self.look.index) or self.look.index > newest >= 0:
-            self._set_look(index=newest)
+        newest = wanted = len(self.run) - 1
+        if self._pending is not None and self._pending.show_step is not None:
+            wanted = min(newest, self._pending.show_step // self.run.stride)
+        if (self.look.following and wanted != self.look.index) or self.look.index > newest >= 0:
+            self._set_look(index=wanted)
 
     def _tell_progress(self, pending: Pending) -> None:
         done, total = len(pending.run), pending.run.expected
@@ -496,32 +486,10 @@ class Controller(QObject):
             self.frameChanged.emit(frame)
 
     def _frame(self) -> Frame | None:
-        if self.run is None or not len(self.run):
-            return None
-        view = self._view(self.look.guidance_scale)
-        if view not in self._frames:
-            self._frames[view] = compose(self.run, view)
-            while len(self._frames) > CACHED_FRAMES:
-                self._frames.popitem(last=False)
-        self._frames.move_to_end(view)
-        return self._with_few(self._frames[view])
-
-    def _view(self, guidance_scale: float | None) -> ViewState:
-        return ViewState(
-            index=min(self.look.index, len(self.run or ()) - 1),
-            quantities=tuple(pane.quantity for pane in self.look.panes),
-            policies=tuple(pane.policy for pane in self.look.panes),
-            guidance_scale=guidance_scale,
-        )
-
-    def _with_few(self, frame: Frame) -> Frame:
-        """The frame with its first samples already from the new run, the others dimmed."""
-        pending = self._pending
-        if pending is None or pending.few is None or self.run is pending.run:
+        frame, pending = self._screen.frame(self.run, self.look), self._pending
+        if frame is None or pending is None or pending.few is None or self.run is pending.run:
             return frame
-        if len(pending.few) <= self.look.index:
-            return frame
-        return merged(frame, compose(pending.few, self._view(None)))
+        return with_few(frame, pending.few, self.look)
 
     def close(self) -> None:
         """Stop everything; nothing is emitted and nothing starts afterwards."""

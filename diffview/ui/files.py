@@ -26,6 +26,7 @@ FILTER = (
     "All that diffview opens "
     "(*.dvsession *.safetensors *.png *.apng *.gif *.webp *.mp4 *.json);;All files (*)"
 )
+GIVEN_NOISE = "That run began with noise that is not in this file: open its .dvsession instead."
 
 
 class Files(QObject):
@@ -84,8 +85,12 @@ class Files(QObject):
         problem = self._controller.restore(state.from_spec(recipe.spec), dict(recipe.about))
         if problem:
             self.noticed.emit(Notice(problem, "warning"))
-        if self._controller.choices == state.from_spec(recipe.spec):
-            self._controller.request_run()
+        if self._controller.choices != state.from_spec(recipe.spec):
+            return
+        if recipe.about.get("init_noise") == "given":
+            self.noticed.emit(Notice(GIVEN_NOISE, "warning"))
+            return
+        self._controller.request_run(show_step=recipe.step)
 
     # -- save ---------------------------------------------------------------------------------
 

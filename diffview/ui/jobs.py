@@ -11,7 +11,7 @@ from diffview import tensorfile
 from diffview.engine import session
 from diffview.engine.trajectory import Trajectory
 from diffview.errors import DiffviewError
-from diffview.exporters import recipe
+from diffview.exporters import carriers, recipe
 from diffview.models import catalog, sampling
 from diffview.models.card import ModelCard
 
@@ -75,7 +75,7 @@ def open_file(path: Path) -> Iterator[Any]:
     """What is in `path`: a saved run (Trajectory, about), a ModelSource, or a Recipe."""
     if path.is_dir():
         path = path / recipe.FILENAME
-    if path.suffix not in (session.SESSION_SUFFIX, ".safetensors"):
+    if not (path.is_file() and carriers.is_safetensors(path)):
         yield recipe.read(path)
     elif session.METADATA_KEY in tensorfile.read_header(path).metadata:
         yield session.load(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import median
 from typing import Any, cast
 
 import numpy as np
@@ -157,6 +158,10 @@ class MainWindow(QMainWindow):
     def _build_status(self) -> None:
         self.status_text = QLabel()
         self.status_text.setObjectName("statusText")
+        self.status_text.setToolTip(
+            "Where the shown run was sampled, the typical time of one step for all samples, "
+            "network evaluations of one sample, and the memory its steps take"
+        )
         self.status_left = QLabel()
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
@@ -286,11 +291,10 @@ class MainWindow(QMainWindow):
             self.transport.strip.show_current(look.index)
 
     def _update_status(self, run: Trajectory) -> None:
-        seconds = sorted(record.seconds for record in run)
-        typical = 1000 * seconds[len(seconds) // 2]
+        seconds = [record.seconds for record in run if record.move is not None]
         parts = [
-            self.controller.device_text,
-            f"{typical:.1f} ms/step",
+            str(self.controller.about.get("device", "")),
+            f"{1000 * median(seconds):.1f} ms/step" if seconds else "",
             f"NFE {run.nfe}",
             f"{run.nbytes / 1e6:.1f} MB kept",
         ]

@@ -12,7 +12,7 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication
 
 from diffview.engine import session as sessions
-from diffview.exporters import job
+from diffview.exporters import job, recipe
 from diffview.exporters.sequence import Selection
 from diffview.ui.files import as_session
 
@@ -62,6 +62,33 @@ def test_a_dropped_export_restores_the_choices_and_runs(session, exported, wait,
     last, again = made[-1].x_t, session.controller.run[-1].x_t
     assert np.array_equal(last, again), "the same recipe gives the same bits"
     assert notice(session) == ""
+
+
+def test_a_dropped_frame_comes_back_at_its_own_step(session, exported, wait):
+    drop(session, exported / "frame_0001.png")
+    step = recipe.read(exported / "frame_0001.png").step
+    wait(lambda: done(session) and session.controller.run.complete)
+    assert 0 < step < session.controller.run.spec.n_steps
+    assert session.controller.run[session.controller.look.index].i == step
+
+
+def test_a_recipe_of_given_noise_says_so_and_runs_nothing(session, exported, tmp_path, wait):
+    """Its seeds would make other pictures than the ones in the file."""
+    document = json.loads((exported / "recipe.json").read_text())
+    document["about"]["init_noise"] = "given"
+    (tmp_path / "recipe.json").write_text(json.dumps(document))
+    before = session.controller.run
+    drop(session, tmp_path / "recipe.json")
+    wait(lambda: "noise that is not in this file" in notice(session))
+    assert done(session) and session.controller.run is before
+
+
+def test_a_run_is_known_by_its_content_and_not_by_its_name(session, tmp_path, wait, network):
+    sessions.save(session.controller.run, tmp_path / "run.v2", session.controller.about)
+    calls, before = network.calls, session.controller.run
+    drop(session, tmp_path / "run.v2")
+    wait(lambda: session.controller.run is not before)
+    assert network.calls == calls
 
 
 def test_a_dropped_trajectory_shows_its_frames_without_sampling(session, exported, network, wait):

@@ -74,5 +74,6 @@ class ConditionPanel(Card):
 
     def _name(self, label: int | str | None) -> str:
         classes = () if self._card is None else self._card.classes
-        known = isinstance(label, int) and 0 <= label < len(classes)
-        return classes[label] if known else f"unknown class {label}"
+        if isinstance(label, int) and 0 <= label < len(classes):
+            return classes[label]
+        return f"unknown class {label}"

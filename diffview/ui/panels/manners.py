@@ -8,6 +8,8 @@ panel unless the field under it has the focus.
 
 from __future__ import annotations
 
+from typing import cast
+
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit, QWidget
@@ -30,7 +32,7 @@ def teach(widget: QWidget) -> None:
     if isinstance(widget, QAbstractButton | QAbstractSpinBox | QComboBox):
         widget.installEventFilter(_Manners(widget))
     if isinstance(widget, QAbstractSpinBox):
-        edit = widget.findChild(QLineEdit)
+        edit = _edit_of(widget)
         widget.editingFinished.connect(lambda: edit.setModified(False))
 
 
@@ -40,8 +42,8 @@ class _Manners(QObject):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
             return self._on_key(watched, event)
-        field = isinstance(watched, QAbstractSpinBox | QComboBox)
-        if field and event.type() == QEvent.Type.Wheel and not watched.hasFocus():
+        wheel = event.type() == QEvent.Type.Wheel
+        if wheel and isinstance(watched, QAbstractSpinBox | QComboBox) and not watched.hasFocus():
             event.ignore()
             return True
         return False
@@ -58,9 +60,13 @@ class _Manners(QObject):
 
 
 def _edits_a_number(field: QAbstractSpinBox, event: QKeyEvent) -> bool:
-    edit = field.findChild(QLineEdit)
+    edit = _edit_of(field)
     if event.key() in OF_TEXT:
         return edit.isModified()
     plain = not event.modifiers() & Qt.KeyboardModifier.ControlModifier
     printable = plain and event.text().isprintable() and event.text() != ""
     return not printable or event.text() in OF_NUMBERS
+
+
+def _edit_of(field: QAbstractSpinBox) -> QLineEdit:
+    return cast(QLineEdit, field.findChild(QLineEdit))

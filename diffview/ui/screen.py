@@ -1,0 +1,61 @@
+"""From a run and a look at it to the frame on screen; drawn frames are kept, within bounds."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from diffview.engine.trajectory import Trajectory
+from diffview.frames.compose import Frame, ViewState, compose, merged
+from diffview.ui.state import Look
+
+KEPT_BYTES = 128 * 1024**2
+"""Of pixels and values: enough to scrub a run of small pictures without drawing anew."""
+
+
+class Screen:
+    """Frames by view. A preview of the slider is not kept: it rarely comes again."""
+
+    def __init__(self) -> None:
+        self._frames: OrderedDict[ViewState, Frame] = OrderedDict()
+        self._bytes = 0
+
+    def clear(self) -> None:
+        """Forget every frame: they belong to another run."""
+        self._frames.clear()
+        self._bytes = 0
+
+    def frame(self, run: Trajectory | None, look: Look) -> Frame | None:
+        """What `look` shows of `run`; None before the first step."""
+        if run is None or not len(run):
+            return None
+        view = _view(run, look)
+        if view in self._frames:
+            self._frames.move_to_end(view)
+            return self._frames[view]
+        frame = compose(run, view)
+        if view.guidance_scale is None:
+            self._keep(view, frame)
+        return frame
+
+    def _keep(self, view: ViewState, frame: Frame) -> None:
+        self._frames[view] = frame
+        self._bytes += frame.nbytes
+        while self._bytes > KEPT_BYTES:
+            _, oldest = self._frames.popitem(last=False)
+            self._bytes -= oldest.nbytes
+
+
+def with_few(frame: Frame, few: Trajectory, look: Look) -> Frame:
+    """`frame` with its first samples already from the new run `few`, the others dimmed."""
+    if len(few) <= look.index:
+        return frame
+    return merged(frame, compose(few, _view(few, look, preview=False)))
+
+
+def _view(run: Trajectory, look: Look, *, preview: bool = True) -> ViewState:
+    return ViewState(
+        index=min(look.index, len(run) - 1),
+        quantities=tuple(pane.quantity for pane in look.panes),
+        policies=tuple(pane.policy for pane in look.panes),
+        guidance_scale=look.guidance_scale if preview else None,
+    )
