@@ -22,6 +22,7 @@ from diffview.engine.spec import Condition, RunSpec, checked
 from diffview.engine.trajectory import DEFAULT_BUDGET, Trajectory
 from diffview.errors import DiffviewError, InputError
 from diffview.frames.compose import Frame
+from diffview.frames.quantities import find
 from diffview.models import sampling
 from diffview.models.card import ModelCard
 from diffview.ui import jobs, state
@@ -391,9 +392,19 @@ class Controller(QObject):
         focus = None if self.look.focus is None else min(self.look.focus, run.spec.batch - 1)
         sample = min(self.look.sample, run.spec.batch - 1)
         self._set_look(guidance_scale=self._preview(), focus=focus, sample=sample)
+        self._show_only_what_was_recorded(run)
         if not redo:
             self._set_look(following=True, index=0)
         self.runReplaced.emit(run)
+
+    def _show_only_what_was_recorded(self, run: Trajectory) -> None:
+        """A run without guidance has no conditional part to show beside its estimate."""
+        if run.guided:
+            return
+        left, right = self.look.panes
+        self._set_look(
+            panes=(_plain(left), _plain(right)), strip=_plain(Pane(self.look.strip)).quantity
+        )
 
     def _follow(self) -> None:
         if self.run is None:
@@ -497,6 +508,10 @@ class Controller(QObject):
         self._timer.stop()
         self._pending = None
         self.blockSignals(True)
+
+
+def _plain(pane: Pane) -> Pane:
+    return replace(pane, quantity="x0hat") if find(pane.quantity).needs_guidance else pane
 
 
 def notice_of(error: BaseException) -> Notice:

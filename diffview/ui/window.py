@@ -210,6 +210,7 @@ class MainWindow(QMainWindow):
         self.sampling_panel.optionRequested.connect(c.choose_option)
         self.transport.stepRequested.connect(c.scrub_to)
         self.transport.moveRequested.connect(c.step_by)
+        self.transport.stripRequested.connect(c.choose_strip)
         self.plot.stepRequested.connect(c.scrub_to)
         for side, pane in enumerate((self.left, self.right)):
             pane.paneRequested.connect(lambda chosen, side=side: c.choose_pane(side, chosen))
@@ -266,6 +267,8 @@ class MainWindow(QMainWindow):
     def _on_run_replaced(self, run: Trajectory) -> None:
         self._strip_key = ()
         self.plot.show_levels(run.levels)
+        for pane in (self.left, self.right, self.transport):
+            pane.show_run_kind(run.guided)
 
     @Slot(object)
     def _on_run_grew(self, run: Trajectory) -> None:

@@ -640,3 +640,15 @@ def test_nothing_is_told_and_nothing_starts_after_close(ran, network, heard):
     ran.request_run()
     QTest.qWait(50)
     assert said == [[], [], []] and network.calls == calls
+
+
+def test_a_run_without_guidance_shows_no_conditional_part(ran, idle):
+    """It has none: under that name its plain estimate, or zeros, would be shown."""
+    ran.choose_pane(0, Pane("diff"))
+    ran.choose_pane(1, Pane("x0uncond"))
+    ran.choose_strip("x0cond")
+    ran.choose_condition(None)
+    idle(ran)
+    assert not ran.run.guided
+    assert [pane.quantity for pane in ran.look.panes] == ["x0hat", "x0hat"]
+    assert ran.look.strip == "x0hat"

@@ -27,3 +27,18 @@ def test_following_a_growing_run_asks_for_no_step(transport, qtbot):
     transport.show_look(Look(index=5))
     with qtbot.assertNotEmitted(transport.stepRequested):
         transport.show_run(6, 6)
+
+
+def test_the_strip_offers_what_the_run_recorded(transport):
+    model = transport.shown.model()
+    rows = {transport.shown.itemData(row): row for row in range(transport.shown.count())}
+    for guided in (False, True):
+        transport.show_run_kind(guided)
+        assert model.item(rows["x0uncond"]).isEnabled() is guided
+        assert model.item(rows["eps"]).isEnabled()
+
+
+def test_choosing_what_the_strip_shows_asks_for_it(transport, qtbot):
+    with qtbot.waitSignal(transport.stripRequested) as asked:
+        transport.shown.setCurrentIndex(transport.shown.findData("eps"))
+    assert asked.args == ["eps"]

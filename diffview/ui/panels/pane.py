@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from PySide6.QtCore import Signal, Slot
+from PySide6.QtGui import QStandardItemModel
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from diffview.frames.compose import POLICIES
@@ -95,9 +96,24 @@ class PanePanel(QFrame):
         self.view.show_role(theme.colour_of(theme.current(), pane.quantity))
         self._pane = pane
 
+    def show_run_kind(self, guided: bool) -> None:
+        """Offer what the shown run recorded."""
+        offer(self.quantity, guided)
+
     def show_theme(self) -> None:
         """Take over the colours of the present theme."""
         self.show_pane(self._pane)
+
+
+def offer(combo: QComboBox, guided: bool) -> None:
+    """Grey out, in a list of quantities, what only a run with guidance has."""
+    model = combo.model()
+    if isinstance(model, QStandardItemModel):
+        for row in range(combo.count()):
+            needs = find(combo.itemData(row)).needs_guidance
+            item = model.item(row)
+            item.setEnabled(guided or not needs)
+            item.setToolTip("" if guided or not needs else "Needs a run with guidance")
 
 
 def link(left: GridView, right: GridView) -> Callable[[], None]:

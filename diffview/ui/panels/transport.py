@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import (
+    QComboBox,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -14,8 +15,10 @@ from PySide6.QtWidgets import (
 )
 
 from diffview.frames.compose import Frame
+from diffview.frames.quantities import QUANTITIES
 from diffview.ui import icons, theme
 from diffview.ui.panels.card import describe, silent
+from diffview.ui.panels.pane import offer
 from diffview.ui.state import Look
 from diffview.ui.views.film_strip import FilmStrip
 from diffview.ui.widgets.scrubber import TimestepScrubber
@@ -29,6 +32,7 @@ class Transport(QFrame):
 
     stepRequested = Signal(int)
     moveRequested = Signal(int)
+    stripRequested = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -67,6 +71,12 @@ class Transport(QFrame):
         )
         self.place.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.fps.setFixedWidth(104)
+        self.shown = QComboBox()
+        for quantity in QUANTITIES.values():
+            self.shown.addItem(quantity.word, quantity.name)
+        self.shown.setFixedWidth(124)
+        describe(self.shown, "What the film strip shows", "What the film strip shows of each step",
+                 "stripCombo")  # fmt: skip
         time = QHBoxLayout()
         time.setSpacing(8)
         time.addWidget(noise)
@@ -78,6 +88,8 @@ class Transport(QFrame):
             row.addWidget(button)
         row.addSpacing(6)
         row.addWidget(self.fps)
+        row.addSpacing(6)
+        row.addWidget(self.shown)
         row.addStretch(1)
         row.addWidget(self.place)
         body = QVBoxLayout(self)
@@ -98,6 +110,9 @@ class Transport(QFrame):
         self.play.clicked.connect(self.toggle_play)
         self.loop.clicked.connect(self.next_loop)
         self.fps.valueChanged.connect(self._on_fps)
+        self.shown.currentIndexChanged.connect(
+            lambda row: self.stripRequested.emit(self.shown.itemData(row))
+        )
         self._timer.timeout.connect(self._on_tick)
 
     @property
@@ -173,6 +188,12 @@ class Transport(QFrame):
         self.scrubber.show_value(look.index)
         self.strip.show_current(look.index)
         self.strip.show_role(theme.colour_of(theme.current(), look.strip))
+        with silent(self.shown):
+            self.shown.setCurrentIndex(self.shown.findData(look.strip))
+
+    def show_run_kind(self, guided: bool) -> None:
+        """Offer what the shown run recorded."""
+        offer(self.shown, guided)
 
     def show_frame(self, frame: Frame) -> None:
         """The place in words."""
