@@ -86,7 +86,30 @@ def _checked(card: ModelCard) -> ModelCard:
         raise TypeError("parameters is not a whole number")
     if not isinstance(card.defaults, dict) or not isinstance(card.figures, dict):
         raise TypeError("defaults or figures are not JSON objects")
+    for name, value in card.defaults.items():
+        _check_default(name, value)
     return card
+
+
+_DEFAULTS: Mapping[str, tuple[type, ...]] = {
+    "sampler": (str,),
+    "steps": (int,),
+    "spacing": (str,),
+    "guidance": (int, float),
+    "options": (dict,),
+    "label": (int,),
+}
+
+
+def _check_default(name: str, value: object) -> None:
+    """What the card recommends is of its own type; whether it can be run, a run checks."""
+    kinds = _DEFAULTS.get(name, (object,))
+    if not isinstance(value, kinds) or (isinstance(value, bool) and name in _DEFAULTS):
+        raise TypeError(f"default {name} = {value!r} is not of type {kinds[0].__name__}")
+    if isinstance(value, dict) and not all(
+        isinstance(v, str | int | float) for v in value.values()
+    ):
+        raise TypeError("default options are not all numbers or words")
 
 
 def from_metadata(metadata: Mapping[str, str], where: str) -> ModelCard:
