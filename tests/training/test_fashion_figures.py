@@ -7,8 +7,6 @@ from diffview.models import catalog, families
 from diffview.training.data import FASHION_FOLDER, fashion_mnist, scaled
 from diffview.training.evaluate import Draw, accuracy, draw, features, frechet
 
-SAMPLES = 100
-
 
 @pytest.fixture(scope="module")
 def fashion():
@@ -21,11 +19,13 @@ def judge():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("scale", "least"), [(1.0, 0.85), (2.0, 0.97)])
-def test_fashion_makes_what_it_is_asked_for_in_50_ddim_steps(fashion, judge, scale, least):
-    # 100 fixed seeds, ten of each class: the card's own figures are of five times as many.
-    pictures = torch.cat(list(draw(fashion, Draw(SAMPLES, scale))))
-    found = accuracy(judge, pictures, torch.arange(SAMPLES) % 10)
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(("scale", "n", "least"), [(1.0, 100, 0.85), (2.0, 60, 0.97)])
+def test_fashion_makes_what_it_is_asked_for_in_50_ddim_steps(fashion, judge, scale, n, least):
+    # Fixed seeds, as many of each class; the card's own figures are of 500. Guided pictures cost
+    # twice as much, and their classes are surer.
+    pictures = torch.cat(list(draw(fashion, Draw(n, scale))))
+    found = accuracy(judge, pictures, torch.arange(n) % 10)
     assert found >= least
 
 
@@ -51,11 +51,11 @@ def test_the_shipped_classifier_is_right_on_at_least_nine_of_ten_test_pictures(j
 @pytest.mark.skipif(not FASHION_FOLDER.is_dir(), reason="dataset-fashion-mnist is not installed")
 def test_the_classifier_s_features_tell_noisy_pictures_from_real_ones(judge):
     test = fashion_mnist("test")
-    real = scaled(torch.from_numpy(test.pictures[:600].copy()))
-    noise = torch.randn(real.shape, generator=torch.Generator().manual_seed(0))
+    real = scaled(torch.from_numpy(test.pictures[:4000].copy()))
+    noise = torch.randn((300, 1, 28, 28), generator=torch.Generator().manual_seed(0))
     reference = features(judge, real[300:])
     noisy = features(judge, (real[:300] + 0.2 * noise).clamp(-1, 1))
-    assert frechet(features(judge, real[:300]), reference) < 0.2 * frechet(noisy, reference)
+    assert frechet(features(judge, real[:300]), reference) < 0.5 * frechet(noisy, reference)
 
 
 @pytest.mark.parametrize("name", ["fashion", "fashion-classifier-clean"])
