@@ -122,10 +122,10 @@ class Fashion:
             "from noise: a small U-Net trained on the 60,000 photographs of Fashion-MNIST. The "
             "class was left out for 15 % of what it saw, so it can be guided.",
             limits="It knows ten classes and nothing else, in one size and without colour. "
-            "Prints, logos and seams are smudges, cloth bears a faint texture of two by two pixels, "
-            "sandals often come in pieces, and shirts, coats and pullovers shade into one "
-            "another. Strong guidance makes pictures plainer, "
-            "brighter and more alike; without guidance some belong to no class.",
+            "Prints, logos and seams are smudges, cloth bears a faint texture of two by two "
+            "pixels, sandals often come in pieces, and shirts, coats and pullovers shade into one "
+            "another. Strong guidance makes pictures plainer, brighter and more alike; without "
+            "guidance some belong to no class.",
             source="diffview train fashion",
             licence="MIT",
             data_licence=FASHION_LICENCE,
