@@ -41,6 +41,7 @@ def window(job: str, **options: Any) -> Iterator[dict[str, Any]]:
 def _environment(folder: Path) -> dict[str, str]:
     """Ours, with every folder for settings pointing into `folder`, and a platform Qt can use."""
     environment = dict(os.environ) | {name: str(folder) for name in FOLDERS}
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the window's own launch does
     if offscreen():
         environment["QT_QPA_PLATFORM"] = "offscreen"
     return environment
