@@ -60,7 +60,8 @@ class NetworkDenoiser:
         # Whole times go as int64: many networks look something up at t.
         t = torch.full((len(x_t),), level.t, device=x_t.device)
         t = t.long() if level.t.is_integer() else t
-        out = self._call(x_t, t, condition)
+        # A copy: many networks write into their input, which is kept as what the sampler held.
+        out = self._call(x_t.clone(), t, condition)
         if not isinstance(out, Tensor):
             raise DiffviewError(
                 f"the network returned a {type(out).__name__}; it must return one tensor of the "
@@ -72,7 +73,8 @@ class NetworkDenoiser:
                 "both must be equal"
             )
         x0_hat: Tensor = TO_X0[self.card.prediction](x_t, out, level)
-        return x0_hat
+        # Another copy where nothing was computed: a network may use its output's memory again.
+        return x0_hat.clone() if x0_hat is out else x0_hat
 
     def _call(self, x_t: Tensor, t: Tensor, condition: Tensor | None) -> Tensor:
         if not self._takes_label:

@@ -206,7 +206,10 @@ class TimeEmbedding(nn.Module):
     def __init__(self, width: int, width_out: int) -> None:
         super().__init__()
         half = width // 2
-        rates = torch.exp(-math.log(10_000) * torch.arange(half) / half)
+        # On the CPU also where the network is laid out on "meta": arithmetic there imports
+        # torch's compiler, which takes as long as importing torch.
+        steps = torch.arange(half, device="cpu")
+        rates = torch.exp(-math.log(10_000) * steps / half)
         self.register_buffer("rates", rates, persistent=False)
         self.net = nn.Sequential(
             nn.Linear(2 * half, width_out), nn.SiLU(), nn.Linear(width_out, width_out)

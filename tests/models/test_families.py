@@ -3,6 +3,8 @@
 import json
 import pkgutil
 import resource
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -231,3 +233,16 @@ def test_every_file_of_the_folder_registers_exactly_one_family():
     files = {module.name for module in pkgutil.iter_modules(families.__path__)}
     homes = [load.__module__.rpartition(".")[2] for load in families._loaders().values()]
     assert sorted(homes) == sorted(files)
+
+
+def test_opening_a_model_does_not_import_torchs_compiler(model_file):
+    code = (
+        "import sys\n"
+        "from diffview.models import catalog, sampling\n"
+        "sampling.open_model(catalog.find(sys.argv[1]), 'cpu')\n"
+        "assert 'torch' in sys.modules and 'torch._dynamo' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(model_file())], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

@@ -94,7 +94,7 @@ def build(entry: Entry, make: Callable[[dict[str, Any]], nn.Module]) -> nn.Modul
     from safetensors.torch import load as load_tensors
 
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _without_values():
             expected = {k: v.shape for k, v in make(config(entry)).state_dict().items()}
     except (TypeError, ValueError, KeyError, OverflowError, RuntimeError) as error:
         reason = (str(error).splitlines() or [""])[0]
@@ -110,6 +110,26 @@ def build(entry: Entry, make: Callable[[dict[str, Any]], nn.Module]) -> nn.Modul
     network = make(config(entry))
     network.load_state_dict(tensors)
     return network.eval().requires_grad_(False)
+
+
+def _without_values() -> Any:
+    """A context in which new layers are not filled with random numbers.
+
+    On "meta" there is nothing to fill, but trying to imports torch's compiler, which takes as long
+    as importing torch.
+    """
+    from torch.overrides import TorchFunctionMode
+
+    class WithoutValues(TorchFunctionMode):
+        def __torch_function__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            given = kwargs or {}
+            if func.__name__ in ("normal_", "uniform_", "kaiming_uniform_"):
+                return args[0] if args else given["tensor"]
+            return func(*args, **given)
+
+    return WithoutValues()
 
 
 def _check_names(entry: Entry, expected: dict[str, torch.Size]) -> None:
