@@ -109,10 +109,12 @@ def _check_finite(record: StepRecord) -> None:
         with np.errstate(invalid="ignore"):  # infinities of both signs add up to NaN
             total = np.sum(array, dtype=np.float64)
         if not np.isfinite(total):
+            rows = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
+            advice = "" if record.base is None else "; a smaller guidance γ may help"
             raise NonFiniteError(
-                f"{name} became NaN or infinite at step {record.i} (t = {record.level.t:g}); "
-                f"the {record.i} steps before it are kept. Try a smaller guidance γ or a model "
-                "in float32"
+                f"{name} became NaN or infinite at step {record.i} (t = {record.level.t:g}) in "
+                f"sample {', '.join(map(str, rows[:8]))}; the {record.i} steps before it are "
+                f"kept{advice}"
             )
 
 

@@ -159,7 +159,7 @@ class Controller(QObject):
         """Choose a class (or several, or none) and run."""
         if condition != self.choices.condition:
             self._choose(replace(self.choices, condition=condition))
-            self.request_run()
+            self.request_run(redo=not self.look.following)
 
     def choose_seeds(self, first: int, count: int) -> None:
         """Choose `count` samples with seeds from `first` on."""
@@ -237,6 +237,10 @@ class Controller(QObject):
         """Take over choices from a file; returns what stands against it, "" if nothing does."""
         if choices.model_id not in self._sources:
             return f"Model '{choices.model_id}' is not here; open its file to run it again."
+        try:
+            self._possible(choices)
+        except InputError as error:
+            return f"It cannot be run here: {error}."
         self._choose(choices)
         expected = sampling.weights_of(about or {})
         if expected and expected != self.card.weights_sha256:
@@ -244,6 +248,12 @@ class Controller(QObject):
                 f"Model '{choices.model_id}' has other weights than the ones this was made with."
             )
         return ""
+
+    def _possible(self, choices: Choices) -> None:
+        """Raises InputError for what the model cannot be asked for."""
+        source = self._sources[choices.model_id]
+        spec = checked(choices.spec(source.card, guidable=source.guidable))
+        spacings.times(source.card.schedule.T, spec.n_steps, spec.spacing)
 
     def remembered(self) -> dict[str, Any]:
         """The choices as JSON, for the next launch."""
@@ -253,6 +263,17 @@ class Controller(QObject):
     def guidable(self) -> bool:
         """Whether the model has a label that means none."""
         return bool(self.card.classes) and self._source.guidable
+
+    @property
+    def settled(self) -> bool:
+        """Whether the shown run, or the one under way, is what is chosen."""
+        run = self.run if self._pending is None else self._pending.run
+        if run is None or not self._same_model(run):
+            return True
+        try:
+            return run.spec == checked(self._spec())
+        except InputError:
+            return False
 
     @property
     def about(self) -> dict[str, Any]:

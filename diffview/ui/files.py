@@ -45,7 +45,6 @@ class Files(QObject):
         self._opening: dict[int, Path] = {}
         self._saving: dict[int, Path] = {}
         self._exporting: dict[int, ExportRequest] = {}
-        self._frames_written = 0
         runner.progressed.connect(self._on_progressed)
         runner.finished.connect(self._on_finished)
         runner.failed.connect(self._on_failed)
@@ -180,10 +179,8 @@ class Files(QObject):
     def _on_progressed(self, job_id: int, item: object) -> None:
         if job_id in self._opening:
             self._take(item)
-        elif isinstance(item, Progress):
-            self._frames_written = item.done
-            if self._dialog is not None:
-                self._dialog.show_progress(item)
+        elif isinstance(item, Progress) and self._dialog is not None:
+            self._dialog.show_progress(item)
 
     @Slot(int)
     def _on_finished(self, job_id: int) -> None:
@@ -192,7 +189,8 @@ class Files(QObject):
             self.noticed.emit(Notice(f"Saved {self._saving.pop(job_id)}"))
         if job_id in self._exporting:
             folder = self._exporting.pop(job_id).folder
-            self._export_ended(Notice(f"{self._frames_written} frames are in {folder}"))
+            files = sum(1 for _ in folder.iterdir())
+            self._export_ended(Notice(f"Done: {files} files are in {folder}"))
 
     @Slot(int, object)
     def _on_failed(self, job_id: int, error: BaseException) -> None:

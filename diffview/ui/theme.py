@@ -121,11 +121,14 @@ def apply(app: QApplication, theme: Theme) -> None:
     """Dress the application: style, font, palette, style sheet. Widgets repaint by themselves."""
     global _current
     _current = theme
+    sheet = style_sheet(theme)
+    if app.styleSheet() == sheet:  # dressed already; to polish every widget again takes long
+        return
     if app.style().name() != "fusion":
         app.setStyle("Fusion")
     app.setFont(font(app))
     app.setPalette(palette(theme))
-    app.setStyleSheet(style_sheet(theme))
+    app.setStyleSheet(sheet)
 
 
 def font(app: QApplication) -> QFont:

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QLayout,
     QMainWindow,
     QMessageBox,
     QProgressBar,
@@ -32,6 +33,7 @@ from diffview.engine.trajectory import Trajectory
 from diffview.frames import compose as frames
 from diffview.frames.compose import Frame
 from diffview.frames.sheet import Layout, sheet
+from diffview.models import catalog
 from diffview.models.card import ModelCard
 from diffview.ui import icons, theme
 from diffview.ui.actions import COMMANDS, MENUS
@@ -107,6 +109,12 @@ class MainWindow(QMainWindow):
         describe(self.export_button, "Export", "Write pictures, an animation, or the numbers "
                  "(Ctrl+E)", "exportButton")  # fmt: skip
 
+        self.hint = QLabel("Settings changed: press Run")
+        self.hint.setProperty("role", "warn")
+        self.hint.setObjectName("unsettledHint")
+        self.hint.setToolTip("What is shown was sampled with other settings (Ctrl+Enter runs)")
+        self.hint.hide()
+
     def _build_middle(self) -> None:
         self.left = PanePanel("left", "xtView")
         self.right = PanePanel("right", "x0HatView")
@@ -134,10 +142,13 @@ class MainWindow(QMainWindow):
         buttons.setSpacing(6)
         for button in (self.run_button, self.stop_button, self.export_button):
             buttons.addWidget(button, 1)
+        buttons_and_hint = QVBoxLayout()
+        buttons_and_hint.addLayout(buttons)
+        buttons_and_hint.addWidget(self.hint)
         left = (self.model_panel, self.condition_panel, self.guidance_panel, self.sampling_panel)
         right = (self.step_panel, self.plot_card, self.mouse_panel)
         self.left_dock = self._dock("Model and sampling", "leftDock", _column(None, *left))
-        self.right_dock = self._dock("Step", "rightDock", _column(buttons, *right))
+        self.right_dock = self._dock("Step", "rightDock", _column(buttons_and_hint, *right))
         self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, self.left_dock)
         self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.right_dock)
         docks = [self.left_dock, self.right_dock]
@@ -246,6 +257,10 @@ class MainWindow(QMainWindow):
         self.guidance_panel.show_state(choices, self.controller.guidable)
         self.guidance_panel.show_activity(self.controller.activity, self._previewing)
         self.sampling_panel.show_state(choices)
+        self._show_hint()
+
+    def _show_hint(self) -> None:
+        self.hint.setVisible(not self.controller.settled)
 
     @property
     def _previewing(self) -> bool:
@@ -266,6 +281,7 @@ class MainWindow(QMainWindow):
     @Slot(object)
     def _on_run_replaced(self, run: Trajectory) -> None:
         self._strip_key = ()
+        self._show_hint()
         self.plot.show_levels(run.levels)
         for pane in (self.left, self.right, self.transport):
             pane.show_run_kind(run.guided)
@@ -316,6 +332,7 @@ class MainWindow(QMainWindow):
     @Slot(object)
     def _on_activity(self, activity: Activity) -> None:
         self.stop_button.setEnabled(activity.busy)
+        self._show_hint()
         self.export_button.setEnabled(self.controller.run is not None)
         self.progress.setVisible(activity.busy)
         self.progress.setRange(0, activity.total if activity.done else 0)
@@ -481,11 +498,15 @@ class MainWindow(QMainWindow):
         self.transport.fps.setValue(max(1, min(self.settings.get("fps", 12), MAX_FPS)))
 
     def _move_onto_a_screen(self) -> None:
-        # The screen the window was on may be gone.
+        # The screen the window was on may be gone, or smaller now (another one, another scale).
         frame = self.frameGeometry()
         screens = [screen.availableGeometry() for screen in QApplication.screens()]
-        if screens and not any(screen.intersects(frame) for screen in screens):
-            self.move(screens[0].topLeft())
+        if not screens:
+            return
+        room = next((screen for screen in screens if screen.intersects(frame)), screens[0])
+        if not room.contains(frame):
+            self.resize(self.size().boundedTo(room.size()))
+            self.move(room.topLeft())
 
     def _save_layout(self) -> None:
         self.settings.save(
@@ -493,8 +514,10 @@ class MainWindow(QMainWindow):
             layout=self.saveState(LAYOUT_VERSION).toBase64().toStdString(),
             loop=LOOPS.index(self.transport.loop_mode),
             fps=self.transport.fps.value(),
-            choices=self.controller.remembered(),
         )
+        if self.controller.card.id in {entry.card.id for entry in catalog.bundled()}:
+            # Those of a model of this process mean nothing to the next launch.
+            self.settings.save(choices=self.controller.remembered())
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Remember the layout and go; whoever listens to `closed` joins the threads."""
@@ -524,7 +547,7 @@ class MainWindow(QMainWindow):
             self.notices.show_notice(Notice(text, "warning"))
 
 
-def _column(first: QHBoxLayout | None, *cards: QWidget) -> QWidget:
+def _column(first: QLayout | None, *cards: QWidget) -> QWidget:
     """Cards below one another."""
     content = QWidget()
     column = QVBoxLayout(content)

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
+import diffview
 from diffview.engine import schedules
 from diffview.errors import DiffviewError, InputError
 from diffview.models.network import NetworkDenoiser, takes_label
+from diffview.models.wrapped import wrap
 
 SCHEDULE = schedules.named("cosine")
 
@@ -113,3 +115,23 @@ class WithoutLabel(torch.nn.Module):
 )
 def test_whether_a_callable_takes_a_label_is_read_from_its_signature(network, expected):
     assert takes_label(network) is expected
+
+
+@pytest.mark.parametrize("prediction", ["eps", "v", "x0"])
+def test_a_network_that_writes_into_its_input_changes_nothing_that_is_kept(prediction):
+    """Many networks begin with an activation in place; what the sampler held must stay."""
+    polite = wrap(lambda x, t: x * 0.5, shape=(3, 4), prediction=prediction)
+    rude = wrap(lambda x, t: x.mul_(0.5), shape=(3, 4), prediction=prediction)
+    one, other = (diffview.sample(m, steps=5, seeds=range(2)) for m in (polite, rude))
+    assert torch.equal(one.x_t, other.x_t) and torch.equal(one.x0_hat, other.x0_hat)
+
+
+def test_a_network_that_uses_its_output_again_does_not_change_earlier_steps():
+    buffer = torch.empty(2, 3, 4)
+
+    def reusing(x, t):
+        return torch.mul(x, 0.5, out=buffer)
+
+    kept = diffview.sample(wrap(reusing, shape=(3, 4), prediction="x0"), steps=5, seeds=range(2))
+    plain = wrap(lambda x, t: x * 0.5, shape=(3, 4), prediction="x0")
+    assert torch.equal(kept.x0_hat, diffview.sample(plain, steps=5, seeds=range(2)).x0_hat)

@@ -652,3 +652,28 @@ def test_a_run_without_guidance_shows_no_conditional_part(ran, idle):
     assert not ran.run.guided
     assert [pane.quantity for pane in ran.look.panes] == ["x0hat", "x0hat"]
     assert ran.look.strip == "x0hat"
+
+
+def test_a_refused_recipe_changes_no_choice(ran):
+    before = ran.choices
+    said = ran.restore(dataclasses.replace(before, n_steps=5000, condition=1))
+    assert "5000 steps" in said
+    assert ran.choices == before
+
+
+def test_another_class_keeps_the_step_a_person_chose(ran, idle):
+    ran.scrub_to(12)
+    ran.choose_condition(2)
+    idle(ran)
+    assert ran.run.spec.condition == 2
+    assert ran.look.index == 12 and not ran.look.following
+
+
+def test_choices_that_wait_for_run_are_told_from_those_that_were_run(ran, idle):
+    assert ran.settled
+    ran.choose_steps(7)
+    assert not ran.settled
+    ran.request_run()
+    assert ran.settled, "what is under way is what is chosen"
+    idle(ran)
+    assert ran.settled

@@ -43,7 +43,7 @@ def test_png_gif_and_numbers_are_written_as_chosen(dialog, session, tmp_path, wa
     dialog.caption.setChecked(False)
     said = export(dialog, session, wait)
     out, run = tmp_path / "out", session.controller.run
-    assert str(out) in said
+    assert str(out) in said and f"{len(list(out.iterdir()))} files" in said
     frames = sorted(out.glob("frame_*.png"))
     assert len(frames) == 6
     first = Image.open(frames[0])
@@ -53,7 +53,7 @@ def test_png_gif_and_numbers_are_written_as_chosen(dialog, session, tmp_path, wa
     assert gif.n_frames >= 6
     loaded, about = sessions.load(out / "trajectory.safetensors")
     assert loaded.spec == run.spec and np.array_equal(loaded[20].x_t, run[20].x_t)
-    assert about["id"] == "fake"
+    assert about["model"]["id"] == "fake"
     for file in (frames[2], out / "run.gif", out / "recipe.json"):
         assert recipe.read(file).spec == run.spec
     assert json.loads((out / "recipe.json").read_text())["shown"]["every"] == 10
@@ -128,7 +128,7 @@ def test_a_folder_name_that_is_none_is_refused_in_words(
     choose(dialog, "png")
     dialog.folder.setText(name)
     said = export(dialog, session, wait)
-    assert said and "Something went wrong" not in said and "frames are in" not in said
+    assert said and "Something went wrong" not in said and "files are in" not in said
     assert dialog.start.isEnabled() and not dialog.progress.isVisible()
     assert list(tmp_path.glob("*.partial")) == []
 
@@ -140,7 +140,7 @@ def test_an_export_again_needs_and_takes_the_consent(dialog, session, tmp_path, 
     refused = export(dialog, session, wait)
     assert "exists" in refused or "already" in refused
     dialog.overwrite.setChecked(True)
-    assert "frames are in" in export(dialog, session, wait)
+    assert "files are in" in export(dialog, session, wait)
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def test_the_shown_weights_give_the_next_state(options):
     records = list(run_of("ddim", options).trajectory)
     for record, after in pairwise(records):
         shown = step_numbers(record, 0, 6)
-        w0, w1, w_raw = (float(shown[name]) for name in ("w0", "w1", "w_raw"))
+        w0, w1, w_raw = (float(shown[name].replace("−", "-")) for name in ("w0", "w1", "w_raw"))
         raw = record.x0_hat if record.x0_raw is None else record.x0_raw
         x = w0 * record.x0_hat + w1 * record.x_t + w_raw * raw
         assert np.abs(x - after.x_t).max() < 1e-3  # four decimals are shown

@@ -28,8 +28,8 @@ _ROWS = (
     ("w0", r"w_{0}", "The weight of x̂₀ in this step's update"),
     ("w1", r"w_{1}", "The weight of x_t in this step's update"),
     ("noise_std", r"s_{t}", "The standard deviation of the fresh noise this step adds"),
-    ("eps", r"\|\hat{\epsilon}\|", "Root mean square of ε̂ over the selected sample; about 1 when "
-     "the estimate is good"),
+    ("eps", r"\text{rms }\hat{\epsilon}", "Root mean square of ε̂ over the selected sample; "
+     "about 1 when the estimate is good"),
     ("nfe", r"\text{NFE}", "Network evaluations of one sample so far; guidance takes two a step"),
     ("ms", r"\text{ms}", "Time of this step in milliseconds, all samples together"),
     ("w_raw", r"w_{r}", "The weight of the estimate before clipping, which ε is derived from"),
@@ -88,18 +88,24 @@ def step_numbers(record: StepRecord, sample: int, n_steps: int) -> dict[str, str
     return {
         "t": "clean" if clean else f"{level.t:g}",
         "i": f"{record.i}/{n_steps}",
-        "alpha_bar": f"{level.alphas_cumprod:.4g}",
+        "alpha_bar": number(level.alphas_cumprod),
         "snr": "∞" if clean else decibels(level.snr_db),
-        "alpha": f"{level.alpha:.4f}",
-        "sigma": f"{level.sigma:.4f}",
-        "w0": "–" if move is None else f"{move.w0:.4f}",
-        "w1": "–" if move is None else f"{move.w1:.4f}",
-        "w_raw": "–" if move is None else f"{move.w_raw:.4f}",
-        "noise_std": "–" if move is None else f"{move.noise_std:.4f}",
+        "alpha": number(level.alpha),
+        "sigma": number(level.sigma),
+        "w0": "–" if move is None else number(move.w0),
+        "w1": "–" if move is None else number(move.w1),
+        "w_raw": "–" if move is None else number(move.w_raw),
+        "noise_std": "–" if move is None else number(move.noise_std),
         "eps": "–" if clean else f"{_rms(quantities.find('eps').values(record)[sample]):.4f}",
         "nfe": str(record.nfe),
         "ms": f"{1000 * record.seconds:.1f}",
     }
+
+
+def number(value: float) -> str:
+    """Four decimals, or powers of ten where those would round a small value to nothing."""
+    small = value != 0 and abs(value) < 1e-3
+    return (f"{value:.2e}" if small else f"{value:.4f}").replace("-", "−")
 
 
 def decibels(value: float) -> str:
