@@ -273,7 +273,7 @@ def window(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
     session = _session(options, autorun=not alone, show=False)
     _show(session, session.window.left.view)
     seconds = time.time() - options["began"]
-    yield {"seconds": seconds, "modules": _foreign_modules() if alone else []}
+    yield {"seconds": seconds, "modules": _modules() if alone else []}
 
 
 def bare(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -324,10 +324,9 @@ class _Torch(QObject):
             self._timer.stop()
 
 
-def _foreign_modules() -> list[str]:
-    """All that is imported but diffview itself, in the order in which it came."""
-    names = [name for name in sys.modules if name.partition(".")[0] != "diffview"]
-    return [name for name in names if _importable(name)]
+def _modules() -> list[str]:
+    """All that is imported, in the order in which it came."""
+    return [name for name in sys.modules if _importable(name)]
 
 
 def _importable(name: str) -> bool:

@@ -115,7 +115,7 @@ def test_starts_take_turns_and_are_divided_pair_by_pair(monkeypatch):
 
     monkeypatch.setattr(child, "window", window)
     window_reading, frame_reading = startup.measure(Plan(quick=True))
-    assert started == ["window", "bare", "window", "bare", "frame"]
+    assert started == ["window", "window", "bare", "bare", "frame"]
     assert (window_reading.value, frame_reading.value) == (1.5, 1.0)
 
 
