@@ -68,6 +68,13 @@ def test_telling_it_says_nothing(plot):
     assert asked == []
 
 
+def test_the_cursor_follows_once_for_all_that_moved_it(plot, qtbot):
+    line = plot._line
+    for index in (1, 5, 3):
+        plot.show_cursor(index)
+    qtbot.waitUntil(lambda: line.value() == LEVELS[3].t)
+
+
 def test_snr_has_no_infinite_point(plot, qtbot):
     button = next(b for b in plot.findChildren(object) if b.property("which") == "snr")
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)

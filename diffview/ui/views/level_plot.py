@@ -30,6 +30,9 @@ MARKUP = {
     "sigma": r"\c{sigma}{\sigma_{t}}",
     "snr": r"\c{snr}{\text{SNR, dB}}",
 }
+CURSOR_MS = 16
+"""How long the cursor waits, so that it is drawn once for all that moved it meanwhile."""
+
 MOST_DOTS = 100
 """More steps than these are drawn as a line alone."""
 
@@ -49,6 +52,7 @@ class LevelPlot(QWidget):
         self._connect()
 
     def _build(self) -> None:
+        self._cursor = QTimer(self, singleShot=True, interval=CURSOR_MS)
         self.setAccessibleName("noise levels over t")
         self.setToolTip(
             "ᾱ_t = α_t² is the share of the picture, σ_t the standard deviation of the noise in "
@@ -87,6 +91,7 @@ class LevelPlot(QWidget):
         return button
 
     def _connect(self) -> None:
+        self._cursor.timeout.connect(self._place_cursor)
         for button in self._buttons.buttons():
             button.clicked.connect(self._on_button)
 
@@ -112,10 +117,11 @@ class LevelPlot(QWidget):
     def show_cursor(self, index: int) -> None:
         """Put the cursor on a step."""
         if index == self._index:
-            return  # to draw the plot anew takes longer than to draw both panes
+            return
         self._index = index
-        if self._plot is not None:
-            self._place_cursor()
+        # The pictures first: to draw the plot anew takes longer than to draw both panes.
+        if self._plot is not None and not self._cursor.isActive():
+            self._cursor.start()
 
     def show_theme(self, colours: theme.Theme | None = None) -> None:
         """Draw in the colours of the current theme."""
@@ -213,6 +219,7 @@ class LevelPlot(QWidget):
         ticks = [(t, f"t {t:g}" if t == high else f"{t:g}") for t in (high, round(middle), low)]
         self._plot.getAxis("bottom").setTicks([ticks])
 
+    @Slot()
     def _place_cursor(self) -> None:
         if not self._levels:
             return
