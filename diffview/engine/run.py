@@ -14,10 +14,10 @@ from torch import Tensor
 
 from diffview.engine import guidance, noise, samplers, spacings
 from diffview.engine.denoiser import Denoiser
-from diffview.engine.estimate import Denoise, Step
+from diffview.engine.estimate import Denoise, Stage, Step
 from diffview.engine.levels import NoiseLevel
 from diffview.engine.spec import RunSpec, checked
-from diffview.engine.trajectory import Float32, StepRecord
+from diffview.engine.trajectory import Float32, StageRecord, StepRecord
 from diffview.errors import DiffviewError, InputError, NonFiniteError
 
 CLIP_RANGE = (-1.0, 1.0)
@@ -45,8 +45,13 @@ def run(
     def fresh_noise(i: int) -> Tensor:
         return noise.step_noise(spec.seeds, denoiser.data_shape, i).to(x.device, x.dtype)
 
-    generate = samplers.find(spec.sampler).generate
-    steps = generate(denoise, x, levels, fresh_noise, **spec.sampler_options())
+    info, options = samplers.find(spec.sampler), spec.sampler_options()
+    if info.off_grid:
+        steps = info.generate(
+            denoise, x, levels, fresh_noise, at_ratio=denoiser.schedule.at_ratio, **options
+        )
+    else:
+        steps = info.generate(denoise, x, levels, fresh_noise, **options)
     try:
         yield from _records(steps, levels, counted, guided=spec.guidance.kind != "none")
     finally:
@@ -77,10 +82,8 @@ def _records(
 
 def _record(step: Step, nfe: int, start: float, *, guided: bool) -> StepRecord:
     x_t, x0_hat = _host(step.x_t), _host(step.estimate.x0_hat)
-    base, direction = step.estimate.base, step.estimate.direction
-    host_base = None if base is None else _host(base)
-    host_direction = None if direction is None else _host(direction)
-    if guided and base is None:  # the clean end: any scale gives the picture itself
+    host_base, host_direction = _maybe(step.estimate.base), _maybe(step.estimate.direction)
+    if guided and host_base is None:  # the clean end: any scale gives the picture itself
         host_base, host_direction = x0_hat, np.zeros_like(x0_hat)
     return StepRecord(
         i=step.i,
@@ -92,7 +95,26 @@ def _record(step: Step, nfe: int, start: float, *, guided: bool) -> StepRecord:
         move=step.move,
         nfe=nfe,
         seconds=time.perf_counter() - start,
+        stages=tuple(_stage(stage) for stage in step.stages),
     )
+
+
+def _stage(stage: Stage) -> StageRecord:
+    estimate = stage.estimate
+    if estimate is None:
+        return StageRecord(stage.name, stage.level, _host(stage.x_t))
+    return StageRecord(
+        name=stage.name,
+        level=stage.level,
+        x_t=_host(stage.x_t),
+        x0_hat=_host(estimate.x0_hat),
+        base=_maybe(estimate.base),
+        direction=_maybe(estimate.direction),
+    )
+
+
+def _maybe(tensor: Tensor | None) -> Float32 | None:
+    return None if tensor is None else _host(tensor)
 
 
 def _host(tensor: Tensor) -> Float32:
@@ -102,7 +124,10 @@ def _host(tensor: Tensor) -> Float32:
 
 def _check_finite(record: StepRecord) -> None:
     # One sum is NaN or infinite exactly when some value is (float32 pictures cannot overflow it).
-    for name, array in record.arrays().items():
+    arrays = record.arrays()
+    for stage in record.stages:
+        arrays |= {f"{name} of the {stage.name}": a for name, a in stage.arrays().items()}
+    for name, array in arrays.items():
         with np.errstate(invalid="ignore"):  # infinities of both signs add up to NaN
             total = np.sum(array, dtype=np.float64)
         if not np.isfinite(total):
