@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffview.engine import guidance, noise, samplers, spacings
+from diffview.engine import guidance, noise, samplers
 from diffview.engine.denoiser import Denoiser
 from diffview.engine.estimate import Denoise, Stage, Step
 from diffview.engine.levels import NoiseLevel
@@ -37,7 +37,7 @@ def run(
     naming the step when the network raises, NonFiniteError when it yields NaN or infinity.
     """
     spec = checked(spec)
-    levels = spacings.levels(denoiser.schedule, spec.n_steps, spec.spacing)
+    levels = spec.levels(denoiser.schedule)
     counted = _Counted(denoiser, spec.batch)
     denoise = _bind(counted, spec, condition)
     x = _initial(denoiser, spec, init_noise)

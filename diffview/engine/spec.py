@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from diffview.engine import samplers, spacings
-from diffview.engine.options import CLIP, REDERIVE_EPS, Option, Value
+from diffview.engine.levels import NoiseLevel
+from diffview.engine.options import RUN_OPTIONS, Option, Value, numbers
+from diffview.engine.schedules import Schedule
 from diffview.errors import InputError
 
 SPEC_VERSION = 1
@@ -56,6 +58,21 @@ class RunSpec:
         """What goes to the sampler's generator as keywords."""
         return {o.name: self.option(o.name) for o in samplers.find(self.sampler).options}
 
+    def levels(self, schedule: Schedule) -> tuple[NoiseLevel, ...]:
+        """The N + 1 levels of this run in a model's schedule, the last one CLEAN.
+
+        Raises InputError when the schedule has no such N levels.
+        """
+        return spacings.levels(
+            schedule,
+            self.n_steps,
+            self.spacing,
+            rho=float(self.option("rho")),
+            steps_offset=int(self.option("steps_offset")),
+            shift=float(self.option("shift")),
+            times=numbers(self.option("times")),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """A JSON value `from_json` reads back to an equal spec."""
         condition = list(self.condition) if isinstance(self.condition, tuple) else self.condition
@@ -73,9 +90,9 @@ class RunSpec:
 
 
 def declared_options(sampler: str) -> dict[str, Option]:
-    """The options a run with this sampler has: the sampler's own and those of clipping."""
+    """The options a run with this sampler has: the sampler's own and those of every run."""
     own = samplers.find(sampler).options
-    return {option.name: option for option in (*own, CLIP, REDERIVE_EPS)}
+    return {option.name: option for option in (*own, *RUN_OPTIONS)}
 
 
 def checked(spec: RunSpec) -> RunSpec:
@@ -106,7 +123,7 @@ def checked(spec: RunSpec) -> RunSpec:
 
 def _check_numbers(spec: RunSpec) -> None:
     if spec.spacing not in spacings.SPACINGS:
-        known = ", ".join(sorted(spacings.SPACINGS))
+        known = ", ".join(spacings.SPACINGS)
         raise InputError(f"unknown spacing '{spec.spacing}'; known are {known}")
     if spec.n_steps < 1:
         raise InputError(f"{spec.n_steps} steps cannot be taken: choose at least 1")

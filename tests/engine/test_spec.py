@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffview.engine import samplers, spacings, spec
+from diffview.engine import samplers, schedules, spacings, spec
 from diffview.engine.spec import Guidance, RunSpec, checked, from_json, parse_seeds
 from diffview.errors import DiffviewError, InputError
 
@@ -20,6 +20,11 @@ def option_values(option):
         return st.sampled_from(option.choices)
     if isinstance(option.default, bool):
         return st.booleans()
+    if isinstance(option.default, int):
+        return st.integers(int(option.low), int(option.high))
+    if isinstance(option.default, str):
+        numbers = st.lists(st.floats(0, 1e6), min_size=option.counts[0], max_size=2)
+        return numbers.map(lambda row: option.checked(", ".join(map(str, row))))
     return st.floats(option.low, option.high)
 
 
@@ -91,6 +96,25 @@ def test_options_take_their_declared_types_and_defaults():
     assert run.option("clip") == "none"
     assert run.sampler_options() == {"eta": 0.5}
     assert RunSpec("m", sampler="ddpm").sampler_options() == {"variance": "small"}
+
+
+@pytest.mark.parametrize(
+    ("spacing", "options"),
+    [
+        ("karras", {"rho": 3.0}),
+        ("leading", {"steps_offset": 4}),
+        ("list", {"times": "900, 500.5, 100, 7"}),
+    ],
+)
+def test_a_spec_knows_its_levels_in_a_schedule(spacing, options):
+    run = RunSpec("m", n_steps=4, spacing=spacing, options=tuple(options.items()))
+    if "times" in options:
+        options["times"] = (900, 500.5, 100, 7)
+    schedule = schedules.named("linear")
+    assert run.levels(schedule) == spacings.levels(schedule, 4, spacing, **options)
+    assert RunSpec("m", n_steps=4, spacing="trailing", options=(("shift", 3.0),)).levels(
+        schedules.flow()
+    ) == spacings.levels(schedules.flow(3.0), 4, "trailing")
 
 
 def test_of_an_option_given_twice_the_last_counts():
