@@ -326,6 +326,8 @@ class _Doubled:
 
 
 MODULES = {
+    "ddim": ("scheduling_ddim", "DDIMScheduler"),
+    "ddpm": ("scheduling_ddpm", "DDPMScheduler"),
     "euler": ("scheduling_euler_discrete", "EulerDiscreteScheduler"),
     "euler_ancestral": ("scheduling_euler_ancestral_discrete", "EulerAncestralDiscreteScheduler"),
     "heun": ("scheduling_heun_discrete", "HeunDiscreteScheduler"),
@@ -384,8 +386,11 @@ class Theirs:
         self.step_options = config.pop("step_options", {})
         self.scheduler = getattr(self._module, scheduler)(**config)
         self.scheduler.set_timesteps(n_steps)
-        self.scheduler.sigmas = self.scheduler.sigmas.double()
-        self.levels = self._levels()
+        if name in ("ddim", "ddpm"):
+            self.levels = self._preserving_levels()
+        else:
+            self.scheduler.sigmas = self.scheduler.sigmas.double()
+            self.levels = self._levels()
         self.estimates, self.states = [], []
         with double_precision(self._module):
             self._loop(network)
@@ -404,11 +409,20 @@ class Theirs:
             ]
         return (*levels, CLEAN)
 
+    def _preserving_levels(self):
+        scheduler, one = self.scheduler, torch.tensor(1.0, dtype=torch.float64)
+        scheduler.alphas_cumprod = scheduler.alphas_cumprod.double()
+        scheduler.final_alpha_cumprod = scheduler.one = one
+        acp = scheduler.alphas_cumprod.tolist()
+        times = scheduler.timesteps.tolist()
+        return (*(NoiseLevel(t, acp[t] ** 0.5, (1 - acp[t]) ** 0.5) for t in times), CLEAN)
+
     def _loop(self, network):
         scheduler, x = self.scheduler, standard_normal(0)
         if self._name in EXPLODING:
             x = x / self.levels[0].alpha
-        scheduler.set_begin_index(0)  # else a time that is there twice begins at its second
+        if hasattr(scheduler, "set_begin_index"):
+            scheduler.set_begin_index(0)  # else a time that is there twice begins at its second
         for t in scheduler.timesteps:
             inner = x
             if self._name in EXPLODING:
@@ -466,3 +480,28 @@ def _exact_step(i, level, x_t, denoise):
 def measured_order(name, **options):
     """The power of 1 / N by which that error falls, from N = 160 to 320."""
     return math.log2(flow_error(name, 160, **options) / flow_error(name, 320, **options))
+
+
+DIFFUSERS_CONFIG = {
+    "ddim": {"clip_sample": False, "timestep_spacing": "trailing"},
+    "ddpm": {"clip_sample": False, "timestep_spacing": "trailing"},
+    "dpmpp_2m_sde": {"algorithm_type": "sde-dpmsolver++", "timestep_spacing": "trailing"},
+    "flow_euler": {},
+    "flow_heun": {},
+}
+
+
+def parity(name, counts=(1, 2, 5, 10, 20, 50, 100)):
+    """The largest relative difference to the end of diffusers' loop, over N and predictions."""
+    worst = 0.0
+    for prediction in ("flow",) if name.startswith("flow_") else ("eps", "x0", "v"):
+        if (name, prediction) == ("euler_ancestral", "x0"):  # diffusers has not implemented it
+            continue
+        network, denoise = predicting(prediction)
+        for n_steps in counts:
+            config = DIFFUSERS_CONFIG.get(name, {"timestep_spacing": "trailing"})
+            theirs = Theirs(name, network, prediction, n_steps, **config)
+            end = ours(name, denoise, theirs.levels)[-1].x_t
+            scale = max(1.0, theirs.end.abs().max().item())
+            worst = max(worst, (end - theirs.end).abs().max().item() / scale)
+    return worst
