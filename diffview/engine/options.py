@@ -147,6 +147,15 @@ TIMES = Option(
     help="The times of spacing 'list', falling, one for each step: 900, 500, 100.",
     source="diffview",
 )
+NOISE_PATH = Option(
+    name="noise_path",
+    title="Noise",
+    default="step",
+    choices=("step", "brownian"),
+    help="step: fresh noise for each step. brownian: all runs of a seed follow one Brownian path, "
+    "however many steps they take, so their pictures agree.",
+    source="Lévy's construction; k-diffusion's BrownianTreeNoiseSampler",
+)
 
 RUN_OPTIONS = (
     CLIP,
@@ -155,5 +164,6 @@ RUN_OPTIONS = (
     RHO,
     SHIFT,
     TIMES,
+    NOISE_PATH,
 )
 """The options that every run has, whatever its sampler."""

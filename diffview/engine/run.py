@@ -40,10 +40,12 @@ def run(
     levels = spec.levels(denoiser.schedule)
     counted = _Counted(denoiser, spec.batch)
     denoise = _bind(counted, spec, condition)
-    x = _initial(denoiser, spec, init_noise)
+    x = _initial(denoiser, spec, levels[0], init_noise)
+    path = str(spec.option("noise_path"))
+    draw = noise.source(path, spec.seeds, denoiser.data_shape, levels)
 
     def fresh_noise(i: int) -> Tensor:
-        return noise.step_noise(spec.seeds, denoiser.data_shape, i).to(x.device, x.dtype)
+        return draw(i).to(x.device, x.dtype)
 
     info, options = samplers.find(spec.sampler), spec.sampler_options()
     if info.off_grid:
@@ -157,9 +159,12 @@ def _bind(denoiser: Denoiser, spec: RunSpec, condition: Tensor | None) -> Denois
     return denoise
 
 
-def _initial(denoiser: Denoiser, spec: RunSpec, init_noise: Tensor | None) -> Tensor:
+def _initial(
+    denoiser: Denoiser, spec: RunSpec, start: NoiseLevel, init_noise: Tensor | None
+) -> Tensor:
     if init_noise is None:
-        return noise.initial_noise(spec.seeds, denoiser.data_shape).to(denoiser.device)
+        z = noise.initial_noise(spec.seeds, denoiser.data_shape).to(denoiser.device)
+        return z * denoiser.schedule.initial_std(start)
     expected = (spec.batch, *denoiser.data_shape)
     if tuple(init_noise.shape) != expected:
         raise InputError(

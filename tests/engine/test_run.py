@@ -108,6 +108,55 @@ def test_base_and_direction_at_another_scale_equal_the_first_step_of_a_rerun(
     np.testing.assert_array_equal(shown, rerun.x0_hat)
 
 
+def rms(a, b):
+    return float(np.sqrt(np.mean((a - b) ** 2)))
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "euler_ancestral"])
+def test_runs_of_different_length_share_one_brownian_path_if_asked_to(
+    plain_denoiser, gaussian_denoise, sampler
+):
+    class Gaussian(plain_denoiser):
+        def __call__(self, x_t, level, condition):
+            return gaussian_denoise(0.3, 0.5)(x_t, level).x0_hat
+
+    ends = {}
+    for path in ("step", "brownian"):
+        for n_steps in (50, 100, 200):
+            asked = spec(
+                n_steps,
+                seeds=tuple(range(8)),
+                guidance=Guidance(),
+                sampler=sampler,
+                spacing="logsnr",
+                options=(("noise_path", path),),
+            )
+            *_, end = run(Gaussian(), asked, labels(range(8)))
+            ends[path, n_steps] = end.x_t
+    fresh = rms(ends["step", 100], ends["step", 200])
+    coarse = rms(ends["brownian", 50], ends["brownian", 100])
+    fine = rms(ends["brownian", 100], ends["brownian", 200])
+    assert fine < fresh / 3
+    assert fine < 0.8 * coarse  # strong convergence, of order 1/2 at least
+
+
+def test_a_run_on_a_brownian_path_is_the_same_in_any_batch(plain_denoiser):
+    options = (("noise_path", "brownian"),)
+    together = list(run(plain_denoiser(), spec(options=options), labels()))
+    alone = list(run(plain_denoiser(), spec(options=options, seeds=(1,)), labels((1,))))
+    for many, one in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(many.x_t[1], one.x_t[0])
+
+
+@pytest.mark.parametrize(("name", "std"), [("linear", 1.0), ("flow", 1.0), ("edm", 80.0)])
+def test_a_run_starts_from_noise_of_the_schedules_own_size(plain_denoiser, name, std):
+    denoiser = plain_denoiser(schedule=schedules.named(name))
+    plain = spec(sampler="ddim", guidance=Guidance(), spacing="trailing")
+    first = next(run(denoiser, plain, labels()))
+    z = noise.initial_noise(plain.seeds, denoiser.data_shape)
+    np.testing.assert_array_equal(first.x_t, (std * z).numpy())
+
+
 def test_the_clean_end_of_a_guided_run_is_itself_at_any_scale(plain_denoiser):
     *_, end = run(plain_denoiser(), spec(), labels())
     assert end.level.sigma == 0
