@@ -64,29 +64,27 @@ def lms(
         slopes = [*slopes, eps_from_x0(x, estimate.x0_hat, level)][-order:]
         x = move.w0 * estimate.x0_hat + move.w1 * x
         nodes = [levels[i - j].ratio for j in range(len(slopes))]
-        for j, c in enumerate(coefficients(nodes, target.ratio)[1:], start=1):
-            if c:
-                x = x + (target.alpha * c) * (slopes[-1 - j] - slopes[-1])
+        for j, c in enumerate(older_coefficients(nodes, target.ratio), start=1):
+            x = x + (target.alpha * c) * (slopes[-1 - j] - slopes[-1])
     yield last_step(len(levels) - 1, x)
 
 
-def coefficients(nodes: Sequence[float], end: float) -> list[float]:
-    """c_j for slopes at `nodes` (newest first, where the step starts) over a step to `end`."""
-    finite = [node for node in nodes if node < math.inf]
-    if not finite:
-        return [0.0] * len(nodes)
-    step = end - finite[0]
-    scaled = [(node - finite[0]) / step for node in finite]  # the step goes from 0 to 1
-    weights = [step * _integral(scaled, j) for j in range(len(finite))]
-    return weights + [0.0] * (len(nodes) - len(finite))
+def older_coefficients(nodes: Sequence[float], end: float) -> list[float]:
+    """c_j of the older slopes, j = 1, 2, ..., over a step from nodes[0] to `end`.
+
+    A slope at infinity has none: it can only be the oldest.
+    """
+    step = end - nodes[0]
+    scaled = [(node - nodes[0]) / step for node in nodes if node < math.inf]  # from 0 to 1
+    return [step * _integral(scaled, j) for j in range(1, len(scaled))]
 
 
 def _integral(nodes: Sequence[float], j: int) -> float:
     """The integral from 0 to 1 of the Lagrange polynomial that is 1 at nodes[j], 0 at the rest."""
-    polynomial = [1.0]  # coefficients, of the constant first
+    polynomial, scale = [1.0], 1.0  # coefficients, of the constant first
     for k, node in enumerate(nodes):
         if k != j:
             times_u, times_node = [0.0, *polynomial], [*polynomial, 0.0]
-            scale = nodes[j] - node
-            polynomial = [(a - node * b) / scale for a, b in zip(times_u, times_node, strict=True)]
-    return sum(a / (power + 1) for power, a in enumerate(polynomial))
+            polynomial = [a - node * b for a, b in zip(times_u, times_node, strict=True)]
+            scale *= nodes[j] - node
+    return sum(a / (power + 1) for power, a in enumerate(polynomial)) / scale

@@ -154,10 +154,16 @@ def _b(k: int, z: float) -> float:
     return math.factorial(k) * _phi(k + 1, z) * z / math.expm1(z)
 
 
+_TERMS = [1 / math.factorial(n) for n in range(22)]
+
+
 def _phi(k: int, z: float) -> float:
     """phi_k = (phi_(k-1) - 1 / (k-1)!) / z from phi_0 = exp(z); by series where that cancels."""
     if abs(z) < 1:
-        return sum(z**n / math.factorial(n + k) for n in range(20))
+        total = 0.0
+        for term in reversed(_TERMS[k:]):
+            total = total * z + term
+        return total
     if k == 0:
         return math.exp(z)
     return (_phi(k - 1, z) - 1 / math.factorial(k - 1)) / z

@@ -249,6 +249,19 @@ def test_the_state_stays_in_single_precision(predicting_network, name):
     torch.testing.assert_close(steps[-1].x_t.double(), exact[-1].x_t, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(("name", "options"), EVERY_COMBINATION)
+def test_a_sampler_never_waits_for_the_value_of_a_tensor(name, options):
+    # A tensor on "meta" has a shape and no values: whatever would make a GPU's host wait raises.
+    def denoise(x_t, level):
+        return Estimate(0.5 * x_t)
+
+    def fresh(i):
+        return torch.empty(3, 4, device="meta")
+
+    _, steps = sampled(name, denoise, options, x=fresh(0), noise=fresh)
+    assert steps[-1].x_t.device.type == "meta"
+
+
 def test_every_sampler_is_registered_with_its_facts():
     known = samplers.every()
     assert list(known) == [
