@@ -167,8 +167,8 @@ def _check_arrays(
         raise ValueError("its steps are not those of the recipe")
     if not np.all(np.isfinite([arrays[name] for name in (*LEVEL, "seconds")])):
         raise ValueError("a level or a duration is not a number")
-    if not all(np.all((arrays[name] >= 0) & (arrays[name] <= 1)) for name in ("alpha", "sigma")):
-        raise ValueError("alpha or sigma is outside 0 to 1")
+    if not np.all((arrays["alpha"] >= 0) & (arrays["alpha"] <= 1) & (arrays["sigma"] >= 0)):
+        raise ValueError("alpha is outside 0 to 1, or sigma below 0")
 
 
 def _record(arrays: Mapping[str, NDArray[Any]], tensors: Sequence[str], k: int) -> StepRecord:

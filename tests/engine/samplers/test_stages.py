@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from diffview.engine import session
+from diffview.engine import schedules, session
 from diffview.engine.run import run
 from diffview.engine.spec import Guidance, RunSpec
 from diffview.engine.trajectory import Trajectory, estimated_nbytes, stride_within
@@ -112,3 +112,11 @@ def test_a_second_stage_that_is_not_finite_ends_the_run_at_its_step(plain_denois
     assert re.match(
         "x0_hat of the second stage became NaN or infinite at step 2", str(caught.value)
     )
+
+
+def test_a_variance_exploding_run_is_saved_and_comes_back(plain_denoiser, tmp_path):
+    trajectory = recorded(plain_denoiser(schedule=schedules.named("edm")), spec("dpmpp_2m"))
+    assert trajectory[0].level.sigma == pytest.approx(80)
+    session.save(trajectory, tmp_path / "run.dvsession")
+    after, _ = session.load(tmp_path / "run.dvsession")
+    assert after.levels == trajectory.levels
