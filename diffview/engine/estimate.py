@@ -23,15 +23,20 @@ class Estimate:
 
     x0_hat is what the sampler uses. x0_raw is x0_hat before clipping, kept only where the
     sampler shall derive eps from it. base and direction are there where guidance ran.
+    variance_mix is there where the network learned the variance of a step: 0 small, 1 large.
     """
 
     x0_hat: Tensor
     base: Tensor | None = None
     direction: Tensor | None = None
     x0_raw: Tensor | None = None
+    variance_mix: Tensor | None = None
 
     def at(self, guidance_scale: float) -> Tensor:
-        """x0_hat, before any clipping, at another guidance scale; no network call."""
+        """x0_hat at another guidance scale, before it is finished; no network call.
+
+        `finishing.finished` of the same base and direction is what a run would use.
+        """
         if self.base is None or self.direction is None:
             return self.x0_hat
         return self.base + guidance_scale * self.direction

@@ -59,7 +59,7 @@ class Option:
         return ", ".join(f"{self._checked_number(word):.17g}" for word in words)
 
     def _checked_choice(self, value: Value) -> str:
-        if str(value) not in self.choices:  # order = 2 as well as order = "2"
+        if value not in self.choices:
             raise InputError(f"{self.name} = {value} is not one of {', '.join(self.choices)}")
         return str(value)
 
@@ -97,9 +97,19 @@ CLIP = Option(
     name="clip",
     title="Clip estimate",
     default="none",
-    choices=("none", "clamp"),
-    help="Limit the estimate to the data's range at every step.",
-    source="Ho et al. 2020, arXiv 2006.11239 (code)",
+    choices=("none", "clamp", "threshold"),
+    help="Limit the estimate at every step. clamp: to the data's range; threshold: to a quantile "
+    "of its own values, divided by it (dynamic thresholding; pixels only).",
+    source="Ho et al. 2020, arXiv 2006.11239 (code); Saharia et al. 2022, arXiv 2205.11487",
+)
+THRESHOLD = Option(
+    name="threshold",
+    title="Quantile",
+    default=0.995,
+    low=0.5,
+    high=1.0,
+    help="The part of a picture's values that dynamic thresholding leaves inside.",
+    source="Saharia et al. 2022, arXiv 2205.11487, section 2.3",
 )
 REDERIVE_EPS = Option(
     name="rederive_eps",
@@ -108,6 +118,36 @@ REDERIVE_EPS = Option(
     help="Derive ε anew after clipping (guided-diffusion); off: ε of the estimate before it "
     "(diffusers).",
     source="Dhariwal & Nichol 2021, arXiv 2105.05233 (code)",
+)
+RESCALE = Option(
+    name="rescale",
+    title="Rescale φ",
+    default=0.0,
+    low=0.0,
+    high=1.0,
+    help="How far the guided prediction is brought back to the conditional one's standard "
+    "deviation, against over-exposed pictures; the paper's is 0.7.",
+    source="Lin et al. 2023, arXiv 2305.08891, section 3.4",
+)
+RESCALE_SPACE = Option(
+    name="rescale_space",
+    title="Rescale in",
+    default="v",
+    choices=("v", "eps", "x0"),
+    help="What the rescaled prediction is: v is the paper's; diffusers takes the network's own "
+    "output, so eps or v.",
+    source="Lin et al. 2023, arXiv 2305.08891, eq. 15; ComfyUI's RescaleCFG (v)",
+)
+INTERVAL = Option(
+    name="interval",
+    title="γ only in σ",
+    default="",
+    low=0.0,
+    high=1e6,
+    counts=(2, 2),
+    help="Guide only where σ/α lies above the first and not above the second of two numbers, such "
+    "as 0.19, 1.61; empty: everywhere.",
+    source="Kynkäänniemi et al. 2024, arXiv 2404.07724, eq. 4",
 )
 STEPS_OFFSET = Option(
     name="steps_offset",
@@ -160,6 +200,10 @@ NOISE_PATH = Option(
 RUN_OPTIONS = (
     CLIP,
     REDERIVE_EPS,
+    THRESHOLD,
+    RESCALE,
+    RESCALE_SPACE,
+    INTERVAL,
     STEPS_OFFSET,
     RHO,
     SHIFT,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from diffview.engine.finishing import finished
 from diffview.engine.levels import NoiseLevel
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory
 from diffview.errors import InputError
@@ -97,11 +98,13 @@ def at_scale(trajectory: Trajectory, record: StepRecord, scale: float | None) ->
     """The record as it would be with another guidance scale at the same x_t."""
     if scale is None or scale == trajectory.spec.guidance.scale:
         return record
-    if record.base is None or record.direction is None:
-        return record
-    x0_hat = record.base + np.float32(scale) * record.direction
-    if trajectory.spec.option("clip") == "clamp":
-        x0_hat = np.clip(x0_hat, -1, 1)
+    if record.base is None or record.direction is None or record.level.sigma == 0:
+        return record  # the clean end is the picture under any guidance
+    spec = trajectory.spec
+    gamma = spec.gamma(record.level, scale)
+    x0_hat = finished(
+        record.x_t, record.base, record.direction, gamma, record.level, spec.finish()
+    )
     return replace(record, x0_hat=x0_hat)
 
 

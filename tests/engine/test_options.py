@@ -6,6 +6,7 @@ import pytest
 
 from diffview.engine.options import (
     CLIP,
+    INTERVAL,
     REDERIVE_EPS,
     RUN_OPTIONS,
     STEPS_OFFSET,
@@ -83,6 +84,21 @@ def test_a_list_of_numbers_is_read_and_read_again_the_same(given, value):
     text = TIMES.checked(given)
     assert numbers(text) == value
     assert TIMES.checked(text) == text
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("1", "interval = 1 has 1 numbers; it takes 2"),
+        ("1 2 3", "has 3 numbers; it takes 2"),
+        ("a b", "interval = a is not a number"),
+        ("-1 2", "interval = -1 is outside 0 to 1e"),
+        ("0 nan", "interval = nan is outside"),
+    ],
+)
+def test_a_list_that_is_not_as_declared_is_refused(given, message):
+    with pytest.raises(InputError, match=message):
+        INTERVAL.checked(given)
 
 
 @pytest.mark.parametrize(

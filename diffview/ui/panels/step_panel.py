@@ -85,7 +85,7 @@ def step_numbers(record: StepRecord, sample: int, n_steps: int) -> dict[str, str
         "sigma": f"{level.sigma:.4f}",
         "w0": "–" if move is None else f"{move.w0:.4f}",
         "w1": "–" if move is None else f"{move.w1:.4f}",
-        "noise_std": "–" if move is None else f"{move.noise_std:.4f}",
+        "noise_std": _std(math.nan if move is None else move.noise_std),
         "eps": "–" if clean else f"{_rms(quantities.find('eps').values(record)[sample]):.4f}",
         "nfe": str(record.nfe),
         "ms": f"{1000 * record.seconds:.1f}",
@@ -134,3 +134,7 @@ class MousePanel(Card):
 def signed(value: float) -> str:
     """A number with its sign and three decimals."""
     return f"{value:+.3f}".replace("-", "−")
+
+
+def _std(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.4f}"

@@ -85,7 +85,7 @@ class Bench:
                 prediction_type=PREDICTION[prediction],
                 timestep_spacing=spacing,
                 clip_sample=clip,
-                variance_type=f"fixed_{variance}",
+                variance_type=variance if "_" in variance else f"fixed_{variance}",
             )
         )
         scheduler.set_timesteps(n_steps)
