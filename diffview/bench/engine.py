@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from time import perf_counter, process_time
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from diffview.bench.measures import Plan, Reading, skipped
 from diffview.engine import noise
+from diffview.engine.schedules import Discrete
 from diffview.engine.spec import RunSpec
 from diffview.errors import InputError
 from diffview.models import catalog, sampling
@@ -114,10 +115,11 @@ def _diffusers(course: Course) -> Racer:
 def _scheduler(course: Course) -> Any:
     import diffusers
 
-    kept = np.array([1.0, *course.model.schedule.alphas_cumprod])
+    schedule = cast(Discrete, course.model.schedule)
+    kept = np.array([1.0, *schedule.alphas_cumprod])
     make: Any = diffusers.DDIMScheduler  # its own annotations are incomplete
     scheduler = make(
-        num_train_timesteps=course.model.schedule.T,
+        num_train_timesteps=schedule.T,
         trained_betas=1 - kept[1:] / kept[:-1],
         prediction_type={"v": "v_prediction", "eps": "epsilon", "x0": "sample"}[
             course.model.card.prediction

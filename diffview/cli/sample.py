@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--spacing",
         metavar="NAME",
-        help=f"any of {', '.join(sorted(spacings.SPACINGS))} (the model's own)",
+        help=f"any of {', '.join(spacings.SPACINGS)} (the model's own)",
     )
     group.add_argument(
         "--seeds", metavar="0-15", default="0", help="one sample for each: 7, 0-15 or 1,5,9-12 (0)"
@@ -91,16 +91,12 @@ def _options_help() -> str:
     for name, info in samplers.every().items():
         own = [option.name for option in info.options]
         for option in declared_options(name).values():
-            allowed = ", ".join(option.choices) or _range(option.low, option.high)
             if option.name in own or info is next(iter(samplers.every().values())):
                 whose = name if option.name in own else "every sampler"
-                lines.append(f"  {option.name} ({whose}): {allowed} ({option.default})")
+                shown = "none" if option.default == "" else option.default
+                lines.append(f"  {option.name} ({whose}): {option.allowed} ({shown})")
                 lines.append(f"      {option.help}")
     return "\n".join(lines)
-
-
-def _range(low: float | None, high: float | None) -> str:
-    return "true or false" if low is None and high is None else f"{low:g} to {high:g}"
 
 
 @dataclass(frozen=True)

@@ -32,3 +32,16 @@ class Denoiser(Protocol):
 
     def null_condition(self, batch: int) -> Tensor | None:
         """The condition that means "none" for `batch` samples; None where there are none."""
+
+
+class LearnsVariance(Denoiser, Protocol):
+    """A model whose network also learned the variance of a step (`learned_variance` is true)."""
+
+    def with_variance(
+        self, x_t: Tensor, level: NoiseLevel, condition: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """x0_hat (B, *D), and f (B, *D): log variance = f log(large) + (1 - f) log(small).
+
+        f = (v + 1) / 2 of the network's second half v, mostly within 0 .. 1 (Nichol & Dhariwal
+        2021, arXiv 2102.09672, eq. 15).
+        """

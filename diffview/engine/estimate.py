@@ -6,7 +6,7 @@ Keeping both terms lets a slider change w at a recorded step without a network c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,15 +23,20 @@ class Estimate:
 
     x0_hat is what the sampler uses. x0_raw is x0_hat before clipping, kept only where the
     sampler shall derive eps from it. base and direction are there where guidance ran.
+    variance_mix is there where the network learned the variance of a step: 0 small, 1 large.
     """
 
     x0_hat: Tensor
     base: Tensor | None = None
     direction: Tensor | None = None
     x0_raw: Tensor | None = None
+    variance_mix: Tensor | None = None
 
     def at(self, guidance_scale: float) -> Tensor:
-        """x0_hat, before any clipping, at another guidance scale; no network call."""
+        """x0_hat at another guidance scale, before it is finished; no network call.
+
+        `finishing.finished` of the same base and direction is what a run would use.
+        """
         if self.base is None or self.direction is None:
             return self.x0_hat
         return self.base + guidance_scale * self.direction
@@ -47,29 +52,65 @@ class Estimate:
 class Move:
     """The update x' = w0 * x0_hat + w1 * x_t + noise_std * z, as the numbers of one step.
 
-    Where eps comes from an estimate before clipping, its part is w_raw * x0_raw.
+    Where eps comes from an estimate before clipping, its part is w_raw * x0_raw. A multistep
+    sampler adds w_past[k] * x0_hat of step i - 1 - k, one that evaluates more than once
+    w_stages[k] * x0_hat of the step's stage k.
     """
 
     w0: float
     w1: float
     noise_std: float
     w_raw: float = 0.0
+    w_past: tuple[float, ...] = ()
+    w_stages: tuple[float, ...] = ()
+
+
+def straight(level: NoiseLevel, target: NoiseLevel) -> Move:
+    """The first-order step: x_0 and eps stay what they are estimated to be, the level changes.
+
+    x' = alpha' x0_hat + sigma' eps_hat; DDIM without noise, Euler in whatever coordinates, and
+    DPM-Solver++ of order 1 are all this. Nothing is divided by alpha: pure noise is no exception.
+    """
+    w1 = target.sigma / level.sigma
+    return Move(target.alpha - w1 * level.alpha, w1, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A further point of a step: "second stage" (Heun's) or "corrector" (UniPC's).
+
+    `estimate` is None where the network was not asked again.
+    """
+
+    name: str
+    level: NoiseLevel
+    x_t: Tensor
+    estimate: Estimate | None
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a sampler yields: the state before the move, and the move it is about to make."""
+    """What a sampler yields: the state before the move, and the move it is about to make.
+
+    The estimate is that of (x_t, level); what else the step evaluated is in `stages`.
+    """
 
     i: int
     level: NoiseLevel
     x_t: Tensor
     estimate: Estimate
     move: Move | None = None
+    stages: tuple[Stage, ...] = ()
 
 
 def last_step(i: int, x_0: Tensor) -> Step:
     """The end of a run: no noise is left, so x_t is its own estimate under any guidance."""
     return Step(i, CLEAN, x_0, Estimate(x0_hat=x_0))
+
+
+def first_index(past: Sequence[Step]) -> int:
+    """The step a sampler begins with: the one after `past`, the steps it goes on from."""
+    return past[-1].i + 1 if past else 0
 
 
 Denoise = Callable[["Tensor", NoiseLevel], Estimate]

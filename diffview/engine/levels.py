@@ -1,7 +1,9 @@
 """Noise levels: everything here is alpha and sigma of x_t = alpha x_0 + sigma eps.
 
-Ho, Jain, Abbeel (2020), arXiv 2006.11239, eq. 4, with alpha = sqrt(alphas_cumprod) and
-sigma = sqrt(1 - alphas_cumprod); log-SNR as in Kingma et al. (2021), arXiv 2107.00630.
+Variance preserving (Ho, Jain, Abbeel 2020, arXiv 2006.11239, eq. 4): alpha = sqrt(alphas_cumprod),
+sigma = sqrt(1 - alphas_cumprod). Variance exploding (Karras et al. 2022, arXiv 2206.00364): alpha
+= 1. Rectified flow (Liu et al. 2022, arXiv 2209.03003): alpha = 1 - s, sigma = s. Log-SNR as in
+Kingma et al. (2021), arXiv 2107.00630.
 """
 
 from __future__ import annotations
@@ -20,8 +22,13 @@ class NoiseLevel:
 
     @property
     def alphas_cumprod(self) -> float:
-        """alpha squared, the paper's alpha-bar."""
+        """alpha squared, the alpha-bar of a variance preserving level."""
         return self.alpha**2
+
+    @property
+    def ratio(self) -> float:
+        """sigma / alpha, the sigma that this level has where alpha = 1 (EDM's, k-diffusion's)."""
+        return self.sigma / self.alpha if self.alpha > 0 else math.inf
 
     @property
     def lam(self) -> float:

@@ -12,7 +12,11 @@ Value = float | int | bool | str
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One knob: its name, default, what is allowed, and what it says on hover."""
+    """One knob: its name, default, what is allowed, and what it says on hover.
+
+    The default's type is the value's. A whole number takes whole numbers only; text without
+    `choices` is a list of numbers such as "900, 500, 100", `counts` of them or none at all.
+    """
 
     name: str
     title: str
@@ -22,6 +26,18 @@ class Option:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
+    counts: tuple[int, int] = (0, 10_000)
+
+    @property
+    def allowed(self) -> str:
+        """What it takes, in words."""
+        if self.choices:
+            return ", ".join(self.choices)
+        if isinstance(self.default, bool):
+            return "true or false"
+        low = "any" if self.low is None else f"{self.low:g}"
+        high = "any" if self.high is None else f"{self.high:g}"
+        return ("numbers from " if isinstance(self.default, str) else "") + f"{low} to {high}"
 
     def checked(self, value: Value) -> Value:
         """`value` as this option's own type. Raises InputError when it is not allowed."""
@@ -29,7 +45,18 @@ class Option:
             return self._checked_choice(value)
         if isinstance(self.default, bool):
             return self._checked_switch(value)
+        if isinstance(self.default, str):
+            return self._checked_list(value)
         return self._checked_number(value)
+
+    def _checked_list(self, value: Value) -> str:
+        words = str(value).replace(",", " ").split()
+        if words and not self.counts[0] <= len(words) <= self.counts[1]:
+            fewest, most = self.counts
+            count = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+            raise InputError(f"{self.name} = {value} has {len(words)} numbers; it takes {count}")
+        # 17 digits tell any two floats apart, so the text is the same after reading it again.
+        return ", ".join(f"{self._checked_number(word):.17g}" for word in words)
 
     def _checked_choice(self, value: Value) -> str:
         if value not in self.choices:
@@ -43,7 +70,7 @@ class Option:
             raise InputError(f"{self.name} = {value} is neither true nor false")
         return words[word]
 
-    def _checked_number(self, value: Value) -> float:
+    def _checked_number(self, value: Value) -> int | float:
         try:
             number = float(value)
         except ValueError:
@@ -54,16 +81,35 @@ class Option:
         high = math.inf if self.high is None else self.high
         if not (math.isfinite(number) and low <= number <= high):
             raise InputError(f"{self.name} = {value} is outside {low:g} to {high:g}")
-        return number
+        if not isinstance(self.default, int):
+            return number
+        if not number.is_integer():
+            raise InputError(f"{self.name} = {value} is not a whole number")
+        return int(number)
+
+
+def numbers(text: Value) -> tuple[float, ...]:
+    """The numbers of a checked list option."""
+    return tuple(float(word) for word in str(text).replace(",", " ").split())
 
 
 CLIP = Option(
     name="clip",
     title="Clip estimate",
     default="none",
-    choices=("none", "clamp"),
-    help="Limit the estimate to the data's range at every step.",
-    source="Ho et al. 2020, arXiv 2006.11239 (code)",
+    choices=("none", "clamp", "threshold"),
+    help="Limit the estimate at every step. clamp: to the data's range; threshold: to a quantile "
+    "of its own values, divided by it (dynamic thresholding; pixels only).",
+    source="Ho et al. 2020, arXiv 2006.11239 (code); Saharia et al. 2022, arXiv 2205.11487",
+)
+THRESHOLD = Option(
+    name="threshold",
+    title="Quantile",
+    default=0.995,
+    low=0.5,
+    high=1.0,
+    help="The part of a picture's values that dynamic thresholding leaves inside.",
+    source="Saharia et al. 2022, arXiv 2205.11487, section 2.3",
 )
 REDERIVE_EPS = Option(
     name="rederive_eps",
@@ -73,3 +119,95 @@ REDERIVE_EPS = Option(
     "(diffusers).",
     source="Dhariwal & Nichol 2021, arXiv 2105.05233 (code)",
 )
+RESCALE = Option(
+    name="rescale",
+    title="Rescale φ",
+    default=0.0,
+    low=0.0,
+    high=1.0,
+    help="How far the guided prediction is brought back to the conditional one's standard "
+    "deviation, against over-exposed pictures; the paper's is 0.7.",
+    source="Lin et al. 2023, arXiv 2305.08891, section 3.4",
+)
+RESCALE_SPACE = Option(
+    name="rescale_space",
+    title="Rescale in",
+    default="v",
+    choices=("v", "eps", "x0"),
+    help="What the rescaled prediction is: v is the paper's; diffusers takes the network's own "
+    "output, so eps or v.",
+    source="Lin et al. 2023, arXiv 2305.08891, eq. 15; ComfyUI's RescaleCFG (v)",
+)
+INTERVAL = Option(
+    name="interval",
+    title="γ only in σ",
+    default="",
+    low=0.0,
+    high=1e6,
+    counts=(2, 2),
+    help="Guide only where σ/α lies above the first and not above the second of two numbers, such "
+    "as 0.19, 1.61; empty: everywhere.",
+    source="Kynkäänniemi et al. 2024, arXiv 2404.07724, eq. 4",
+)
+STEPS_OFFSET = Option(
+    name="steps_offset",
+    title="Offset",
+    default=0,
+    low=0,
+    high=1_000_000,
+    help="Added to the times of 'leading', as far as the schedule goes; Stable Diffusion's is 1.",
+    source="Rombach et al. 2022, arXiv 2112.10752 (code)",
+)
+RHO = Option(
+    name="rho",
+    title="ρ",
+    default=7.0,
+    low=0.1,
+    high=100.0,
+    help="How much of 'karras' goes to low noise: 1 is even in σ, 7 the paper's.",
+    source="Karras et al. 2022, arXiv 2206.00364, eq. 5",
+)
+SHIFT = Option(
+    name="shift",
+    title="Shift",
+    default=0.0,
+    low=0.0,
+    high=100.0,
+    help="Moves a flow's times towards noise, s → shift s / (1 + (shift − 1) s); 0: the model's "
+    "own.",
+    source="Esser et al. 2024, arXiv 2403.03206, eq. 23",
+)
+TIMES = Option(
+    name="times",
+    title="Times",
+    default="",
+    low=0.0,
+    high=1e6,
+    counts=(1, 10_000),
+    help="The times of spacing 'list', falling, one for each step: 900, 500, 100.",
+    source="diffview",
+)
+NOISE_PATH = Option(
+    name="noise_path",
+    title="Noise",
+    default="step",
+    choices=("step", "brownian"),
+    help="step: fresh noise for each step. brownian: all runs of a seed follow one Brownian path, "
+    "however many steps they take, so their pictures agree.",
+    source="Lévy's construction; k-diffusion's BrownianTreeNoiseSampler",
+)
+
+RUN_OPTIONS = (
+    CLIP,
+    REDERIVE_EPS,
+    THRESHOLD,
+    RESCALE,
+    RESCALE_SPACE,
+    INTERVAL,
+    STEPS_OFFSET,
+    RHO,
+    SHIFT,
+    TIMES,
+    NOISE_PATH,
+)
+"""The options that every run has, whatever its sampler."""

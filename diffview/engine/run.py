@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from diffview.engine import guidance, noise, samplers, spacings
-from diffview.engine.denoiser import Denoiser
-from diffview.engine.estimate import Denoise, Step
+from diffview.engine import guidance, noise, samplers
+from diffview.engine.denoiser import Denoiser, LearnsVariance
+from diffview.engine.estimate import Denoise, Stage, Step
 from diffview.engine.levels import NoiseLevel
 from diffview.engine.spec import RunSpec, checked
-from diffview.engine.trajectory import Float32, StepRecord, keeps_raw
+from diffview.engine.trajectory import Float32, StageRecord, StepRecord, keeps_raw
 from diffview.errors import DiffviewError, InputError, NonFiniteError
 
-CLIP_RANGE = (-1.0, 1.0)
+Guide = Denoiser | guidance.Classifier
+"""What guides a run beside its model: a weaker model, or a classifier of x_t and t."""
 
 
 @torch.no_grad()
@@ -29,24 +31,34 @@ def run(
     spec: RunSpec,
     condition: Tensor | None = None,
     init_noise: Tensor | None = None,
+    guide: Guide | None = None,
 ) -> Generator[StepRecord, None, None]:
     """Sample as `spec` says; yields N + 1 records, the last one the clean end.
 
     condition (B, ...) is spec.condition as the denoiser takes it; init_noise (B, *D) replaces the
-    seeded x_T. Raises InputError before the first step for what cannot be run, DiffviewError
-    naming the step when the network raises, NonFiniteError when it yields NaN or infinity.
+    seeded x_T. guide is what spec.guidance names: a classifier (x_t, t) -> logits, or the weaker
+    denoiser, whose evaluations count too. Raises InputError before the first step for what cannot
+    be run, DiffviewError naming the step when the network raises, NonFiniteError when it yields
+    NaN or infinity.
     """
     spec = checked(spec)
-    levels = spacings.levels(denoiser.schedule, spec.n_steps, spec.spacing)
+    levels = spec.levels(denoiser.schedule)
     counted = _Counted(denoiser, spec.batch)
-    denoise = _bind(counted, spec, condition)
-    x = _initial(denoiser, spec, init_noise)
+    denoise = _bind(counted, spec, condition, guide)
+    x = _initial(denoiser, spec, levels[0], init_noise)
+    path = str(spec.option("noise_path"))
+    draw = noise.source(path, spec.seeds, denoiser.data_shape, levels)
 
     def fresh_noise(i: int) -> Tensor:
-        return noise.step_noise(spec.seeds, denoiser.data_shape, i).to(x.device, x.dtype)
+        return draw(i).to(x.device, x.dtype)
 
-    generate = samplers.find(spec.sampler).generate
-    steps = generate(denoise, x, levels, fresh_noise, **spec.sampler_options())
+    info, options = samplers.find(spec.sampler), spec.sampler_options()
+    if info.off_grid:
+        steps = info.generate(
+            denoise, x, levels, fresh_noise, at_ratio=denoiser.schedule.at_ratio, **options
+        )
+    else:
+        steps = info.generate(denoise, x, levels, fresh_noise, **options)
     try:
         yield from _records(steps, levels, counted, spec)
     finally:
@@ -76,11 +88,9 @@ def _records(
 
 def _record(step: Step, nfe: int, start: float, spec: RunSpec) -> StepRecord:
     x_t, x0_hat = _host(step.x_t), _host(step.estimate.x0_hat)
-    base, direction = step.estimate.base, step.estimate.direction
-    host_base = None if base is None else _host(base)
-    host_direction = None if direction is None else _host(direction)
-    raw = None if step.estimate.x0_raw is None else _host(step.estimate.x0_raw)
-    if step.move is None:  # the clean end: any scale gives the picture itself
+    host_base, host_direction = _maybe(step.estimate.base), _maybe(step.estimate.direction)
+    raw = _maybe(step.estimate.x0_raw)
+    if step.level.sigma == 0:  # the clean end: any scale gives the picture itself
         if spec.guidance.kind != "none":
             host_base, host_direction = x0_hat, np.zeros_like(x0_hat)
         raw = x0_hat if keeps_raw(spec) else None
@@ -95,7 +105,26 @@ def _record(step: Step, nfe: int, start: float, spec: RunSpec) -> StepRecord:
         nfe=nfe,
         seconds=time.perf_counter() - start,
         x0_raw=raw,
+        stages=tuple(_stage(stage) for stage in step.stages),
     )
+
+
+def _stage(stage: Stage) -> StageRecord:
+    estimate = stage.estimate
+    if estimate is None:
+        return StageRecord(stage.name, stage.level, _host(stage.x_t))
+    return StageRecord(
+        name=stage.name,
+        level=stage.level,
+        x_t=_host(stage.x_t),
+        x0_hat=_host(estimate.x0_hat),
+        base=_maybe(estimate.base),
+        direction=_maybe(estimate.direction),
+    )
+
+
+def _maybe(tensor: Tensor | None) -> Float32 | None:
+    return None if tensor is None else _host(tensor)
 
 
 def _host(tensor: Tensor) -> Float32:
@@ -105,7 +134,10 @@ def _host(tensor: Tensor) -> Float32:
 
 def _check_finite(record: StepRecord) -> None:
     # One sum is NaN or infinite exactly when some value is (float32 pictures cannot overflow it).
-    for name, array in record.arrays().items():
+    arrays = record.arrays()
+    for stage in record.stages:
+        arrays |= {f"{name} of the {stage.name}": a for name, a in stage.arrays().items()}
+    for name, array in arrays.items():
         with np.errstate(invalid="ignore"):  # infinities of both signs add up to NaN
             total = np.sum(array, dtype=np.float64)
         if not np.isfinite(total):
@@ -118,28 +150,50 @@ def _check_finite(record: StepRecord) -> None:
             )
 
 
-def _bind(denoiser: Denoiser, spec: RunSpec, condition: Tensor | None) -> Denoise:
-    """Condition, guidance and clipping around the denoiser."""
+def _bind(
+    denoiser: _Counted, spec: RunSpec, condition: Tensor | None, guide: Guide | None
+) -> Denoise:
+    """Condition, guidance, rescaling and clipping around the denoiser."""
     if condition is not None and len(condition) != spec.batch:
         raise InputError(
             f"{len(condition)} conditions were given for {spec.batch} samples; give one for each"
         )
-    denoise = guidance.unguided(denoiser, condition)
-    if spec.guidance.kind == "cfg":
-        if condition is None:
-            raise InputError(
-                "guidance needs a condition: choose a class (or a prompt), or turn guidance off"
-            )
-        denoise = guidance.classifier_free(denoiser, condition, spec.guidance.scale)
-    if spec.option("clip") == "clamp":
-        rederive = bool(spec.option("rederive_eps"))
-        denoise = guidance.clamped(denoise, *CLIP_RANGE, rederive_eps=rederive)
-    return denoise
+    denoise = _guided(denoiser, spec, condition, guide)
+    how = spec.finish()
+    if how.clip == "none" and how.rescale == 0:
+        return denoise
+    return guidance.finish(denoise, how, rederive_eps=bool(spec.option("rederive_eps")))
 
 
-def _initial(denoiser: Denoiser, spec: RunSpec, init_noise: Tensor | None) -> Tensor:
+def _guided(
+    denoiser: _Counted, spec: RunSpec, condition: Tensor | None, guide: Guide | None
+) -> Denoise:
+    kind = spec.guidance.kind
+    if kind == "none":
+        return guidance.unguided(denoiser, condition)
+    if kind in spec.guidance.NEED_GUIDE and guide is None:
+        raise InputError(
+            f"guidance '{kind}' needs a second model to guide by: open one and give it to the run"
+        )
+    if kind == "autoguidance":
+        weak = denoiser.counting(cast(Denoiser, guide))
+        return guidance.autoguided(denoiser, weak, condition, spec.gamma)
+    if condition is None:
+        raise InputError(
+            "guidance needs a condition: choose a class (or a prompt), or turn guidance off"
+        )
+    if kind == "classifier":
+        classifier = cast(guidance.Classifier, guide)
+        return guidance.classifier_guided(denoiser, condition, classifier, spec.gamma)
+    return guidance.classifier_free(denoiser, condition, spec.gamma)
+
+
+def _initial(
+    denoiser: Denoiser, spec: RunSpec, start: NoiseLevel, init_noise: Tensor | None
+) -> Tensor:
     if init_noise is None:
-        return noise.initial_noise(spec.seeds, denoiser.data_shape).to(denoiser.device)
+        z = noise.initial_noise(spec.seeds, denoiser.data_shape).to(denoiser.device)
+        return z * denoiser.schedule.initial_std(start)
     expected = (spec.batch, *denoiser.data_shape)
     if tuple(init_noise.shape) != expected:
         raise InputError(
@@ -155,15 +209,29 @@ def _initial(denoiser: Denoiser, spec: RunSpec, init_noise: Tensor | None) -> Te
 class _Counted:
     """A denoiser that counts evaluations per sample: a batch of 2B for B samples counts two."""
 
-    def __init__(self, denoiser: Denoiser, batch: int) -> None:
+    def __init__(self, denoiser: Denoiser, batch: int, root: _Counted | None = None) -> None:
         self._denoiser, self._batch = denoiser, batch
         self.schedule, self.data_shape = denoiser.schedule, denoiser.data_shape
         self.device = denoiser.device
-        self.nfe = 0
+        self._root, self.nfe = root or self, 0
+        self.learned_variance = getattr(denoiser, "learned_variance", False)
+
+    def counting(self, other: Denoiser) -> Denoiser:
+        """Another denoiser whose evaluations are counted here too."""
+        return _Counted(other, self._batch, self._root)
 
     def null_condition(self, batch: int) -> Tensor | None:
         return self._denoiser.null_condition(batch)
 
     def __call__(self, x_t: Tensor, level: NoiseLevel, condition: Tensor | None) -> Tensor:
-        self.nfe += len(x_t) // self._batch
+        self._count(x_t)
         return self._denoiser(x_t, level, condition)
+
+    def with_variance(
+        self, x_t: Tensor, level: NoiseLevel, condition: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        self._count(x_t)
+        return cast(LearnsVariance, self._denoiser).with_variance(x_t, level, condition)
+
+    def _count(self, x_t: Tensor) -> None:
+        self._root.nfe += len(x_t) // self._batch

@@ -1,10 +1,12 @@
 """A run as a file: the trajectory's arrays and its recipe in one safetensors file.
 
-Tensors x_t, x0_hat (K, B, *D) float32 and, where guidance ran, base and direction,
-where eps follows the estimate before clipping, x0_raw; t, alpha, sigma
-(K,) float64; step, nfe (K,) int64; seconds, w0, w1, noise_std, w_raw (K,) float64. The header's
-metadata carries the RunSpec and what is known of the model and the versions, as JSON, and a
-checksum of all of it: a byte that turned over on a disk must not pass for a result.
+Tensors x_t, x0_hat (K, B, *D) float32 and, where guidance ran, base and direction, where eps
+follows the estimate before clipping, x0_raw; t, alpha, sigma (K,) float64; step, nfe (K,) int64;
+seconds, w0, w1, noise_std, w_raw (K,) float64, and where a sampler has them w_past, w_stages
+(K, n) float64, short rows filled with NaN. The stages themselves (Heun's second evaluation) are
+not kept: x_t and the model give them again. The header's metadata carries the RunSpec and what is
+known of the model and the versions, as JSON, and a checksum of all of it: a byte that turned over
+on a disk must not pass for a result.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ SESSION_VERSION = 1
 PLAIN = ("x_t", "x0_hat")
 LEVEL = ("t", "alpha", "sigma")
 MOVE = ("w0", "w1", "noise_std", "w_raw")
+MOVE_ROWS = ("w_past", "w_stages")
 
 
 def save(trajectory: Trajectory, path: Path, about: Mapping[str, Any] | None = None) -> None:
@@ -63,7 +66,9 @@ def _arrays(trajectory: Trajectory) -> dict[str, NDArray[Any]]:
         **{name: [getattr(move, name) for move in moves] for name in MOVE},
         "seconds": [record.seconds for record in records],
     }
+    rows = {name: _rows([getattr(move, name) for move in moves]) for name in MOVE_ROWS}
     return {
+        **{name: array for name, array in rows.items() if array.size},
         **{name: trajectory.stack(name) for name in _tensors(trajectory.spec)},
         **{name: np.array(values, np.float64) for name, values in numbers.items()},
         "step": np.array([record.i for record in records], np.int64),
@@ -75,6 +80,12 @@ def _tensors(spec: RunSpec) -> tuple[str, ...]:
     """Which arrays a run of `spec` records."""
     guided = ("base", "direction") if spec.guidance.kind != "none" else ()
     return (*PLAIN, *guided, *(("x0_raw",) if keeps_raw(spec) else ()))
+
+
+def _rows(weights: Sequence[tuple[float, ...]]) -> NDArray[np.float64]:
+    """(K, n), n the longest row; NaN where a row is shorter."""
+    width = max(map(len, weights))
+    return np.array([[*row, *[np.nan] * (width - len(row))] for row in weights], np.float64)
 
 
 def with_checksum(
@@ -149,6 +160,9 @@ def _check_arrays(
         **dict.fromkeys((*LEVEL, *MOVE, "seconds"), ((count,), np.float64)),
         **dict.fromkeys(("step", "nfe"), ((count,), np.int64)),
     }
+    for name in MOVE_ROWS:
+        if name in arrays:
+            expected[name] = ((count, arrays[name].size // count), np.float64)
     for name, (shape, dtype) in expected.items():
         found = arrays[name]
         if found.shape != shape or found.dtype != dtype:
@@ -161,13 +175,16 @@ def _check_arrays(
         raise ValueError("its steps are not those of the recipe")
     if not np.all(np.isfinite([arrays[name] for name in (*LEVEL, "seconds")])):
         raise ValueError("a level or a duration is not a number")
-    if not all(np.all((arrays[name] >= 0) & (arrays[name] <= 1)) for name in ("alpha", "sigma")):
-        raise ValueError("alpha or sigma is outside 0 to 1")
+    if not np.all((arrays["alpha"] >= 0) & (arrays["alpha"] <= 1) & (arrays["sigma"] >= 0)):
+        raise ValueError("alpha is outside 0 to 1, or sigma below 0")
 
 
 def _record(arrays: Mapping[str, NDArray[Any]], tensors: Sequence[str], k: int) -> StepRecord:
     kept = {name: arrays[name][k] for name in tensors}
-    move = Move(**{name: float(arrays[name][k]) for name in MOVE})
+    rows = (arrays[name][k] if name in arrays else np.array([]) for name in MOVE_ROWS)
+    past, stages = (tuple(row[~np.isnan(row)].tolist()) for row in rows)
+    w0, w1, noise_std, w_raw = (float(arrays[name][k]) for name in MOVE)
+    move = Move(w0, w1, noise_std, w_raw, w_past=past, w_stages=stages)
     return StepRecord(
         i=int(arrays["step"][k]),
         level=NoiseLevel(*(float(arrays[name][k]) for name in LEVEL)),

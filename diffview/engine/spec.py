@@ -3,31 +3,57 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from diffview.engine import samplers, spacings
-from diffview.engine.options import CLIP, REDERIVE_EPS, Option, Value
+from diffview.engine.finishing import Finish
+from diffview.engine.levels import NoiseLevel
+from diffview.engine.options import RUN_OPTIONS, Option, Value, numbers
+from diffview.engine.schedules import Schedule
 from diffview.errors import InputError
 
-SPEC_VERSION = 1
+SPEC_VERSION = 2
+"""2 added the guide and the curve of guidance; recipes of version 1 are read too."""
 MAX_SEED = 2**63 - 1
 MAX_SAMPLES = 4096
 MAX_SCALE = 1e6
+MAX_KNOTS = 10_000
 
 Condition = int | str | tuple[int, ...] | None
 """A class, a prompt, one class per sample, or nothing."""
 
 
+Curve = tuple[tuple[float, float], ...]
+"""(log(alpha / sigma) in nats, factor), rising in the first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Guidance:
-    """Which guidance steers a run, and how strongly (gamma: 0 none, 1 conditional)."""
+    """Which guidance steers a run, and how strongly (gamma: 0 none, 1 conditional).
+
+    guide is the id of the classifier or the weaker model. The curve says how much of gamma acts
+    along the run: gamma - 1 (gamma with a classifier) is multiplied by a factor, linear between
+    knots over log(alpha / sigma) and constant beyond them, so it means the same for any N.
+    """
 
     kind: str = "none"
     scale: float = 1.0
+    guide: str = ""
+    curve: Curve = ()
 
-    KINDS = ("none", "cfg")
+    KINDS = ("none", "cfg", "classifier", "autoguidance")
+    NEED_GUIDE = ("classifier", "autoguidance")
+
+    @property
+    def neutral(self) -> float:
+        """The gamma that adds nothing to the model under its condition."""
+        return 0.0 if self.kind == "classifier" else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +82,45 @@ class RunSpec:
         """What goes to the sampler's generator as keywords."""
         return {o.name: self.option(o.name) for o in samplers.find(self.sampler).options}
 
+    def levels(self, schedule: Schedule) -> tuple[NoiseLevel, ...]:
+        """The N + 1 levels of this run in a model's schedule, the last one CLEAN.
+
+        Raises InputError when the schedule has no such N levels.
+        """
+        return spacings.levels(
+            schedule,
+            self.n_steps,
+            self.spacing,
+            rho=float(self.option("rho")),
+            steps_offset=int(self.option("steps_offset")),
+            shift=float(self.option("shift")),
+            times=numbers(self.option("times")),
+        )
+
+    def finish(self) -> Finish:
+        """What happens to the guided estimate before the sampler uses it."""
+        return Finish(
+            rescale=float(self.option("rescale")),
+            rescale_space=str(self.option("rescale_space")),
+            clip=str(self.option("clip")),
+            threshold=float(self.option("threshold")),
+        )
+
+    def gamma(self, level: NoiseLevel, scale: float | None = None) -> float:
+        """The guidance scale that acts at `level`: interval and curve applied to `scale`.
+
+        `scale` is this run's own unless given.
+        """
+        scale = self.guidance.scale if scale is None else scale
+        interval, neutral = numbers(self.option("interval")), self.guidance.neutral
+        if interval and not interval[0] < level.ratio <= interval[1]:
+            return neutral
+        if not self.guidance.curve:
+            return scale
+        lams, factors = zip(*self.guidance.curve, strict=True)
+        factor = float(np.interp(level.lam, lams, factors))
+        return scale if factor == 1 else neutral + factor * (scale - neutral)
+
     def to_json(self) -> dict[str, Any]:
         """A JSON value `from_json` reads back to an equal spec."""
         condition = list(self.condition) if isinstance(self.condition, tuple) else self.condition
@@ -65,7 +130,12 @@ class RunSpec:
             "sampler": self.sampler,
             "n_steps": self.n_steps,
             "spacing": self.spacing,
-            "guidance": {"kind": self.guidance.kind, "scale": self.guidance.scale},
+            "guidance": {
+                "kind": self.guidance.kind,
+                "scale": self.guidance.scale,
+                "guide": self.guidance.guide,
+                "curve": [list(knot) for knot in self.guidance.curve],
+            },
             "condition": condition,
             "seeds": list(self.seeds),
             "options": dict(self.options),
@@ -73,9 +143,9 @@ class RunSpec:
 
 
 def declared_options(sampler: str) -> dict[str, Option]:
-    """The options a run with this sampler has: the sampler's own and those of clipping."""
+    """The options a run with this sampler has: the sampler's own and those of every run."""
     own = samplers.find(sampler).options
-    return {option.name: option for option in (*own, CLIP, REDERIVE_EPS)}
+    return {option.name: option for option in (*own, *RUN_OPTIONS)}
 
 
 def checked(spec: RunSpec) -> RunSpec:
@@ -91,7 +161,7 @@ def checked(spec: RunSpec) -> RunSpec:
                 f"sampler '{spec.sampler}' has no option '{name}'; it has {', '.join(declared)}"
             )
         options[name] = declared[name].checked(value)
-    _check_numbers(spec)
+    _check_numbers(spec, options)
     return RunSpec(
         model_id=spec.model_id,
         sampler=spec.sampler,
@@ -104,9 +174,9 @@ def checked(spec: RunSpec) -> RunSpec:
     )
 
 
-def _check_numbers(spec: RunSpec) -> None:
+def _check_numbers(spec: RunSpec, options: Mapping[str, Value]) -> None:
     if spec.spacing not in spacings.SPACINGS:
-        known = ", ".join(sorted(spacings.SPACINGS))
+        known = ", ".join(spacings.SPACINGS)
         raise InputError(f"unknown spacing '{spec.spacing}'; known are {known}")
     if spec.n_steps < 1:
         raise InputError(f"{spec.n_steps} steps cannot be taken: choose at least 1")
@@ -120,6 +190,8 @@ def _check_numbers(spec: RunSpec) -> None:
             f"guidance γ = {scale} cannot be used: give a finite number, "
             f"at most {MAX_SCALE:g} (0 unconditional, 1 conditional)"
         )
+    _check_curve(spec.guidance.curve)
+    _check_interval(numbers(options.get("interval", "")))
     if not 1 <= len(spec.seeds) <= MAX_SAMPLES:
         raise InputError(
             f"{len(spec.seeds)} samples cannot be drawn: give 1 to {MAX_SAMPLES} seeds"
@@ -127,6 +199,24 @@ def _check_numbers(spec: RunSpec) -> None:
     for seed in spec.seeds:
         if not 0 <= seed <= MAX_SEED:
             raise InputError(f"seed {seed} is outside 0 to {MAX_SEED}")
+
+
+def _check_curve(curve: Curve) -> None:
+    if len(curve) > MAX_KNOTS:
+        raise InputError(f"a guidance curve has at most {MAX_KNOTS} knots, not {len(curve)}")
+    for lam, factor in curve:
+        if not (math.isfinite(lam) and abs(factor) <= MAX_SCALE):
+            raise InputError(f"({lam}, {factor}) is no knot of a guidance curve: give two numbers")
+    if any(after[0] <= before[0] for before, after in pairwise(curve)):
+        raise InputError("the knots of a guidance curve must rise in log(alpha / sigma)")
+
+
+def _check_interval(interval: tuple[float, ...]) -> None:
+    if interval and not interval[0] < interval[1]:
+        raise InputError(
+            f"the guidance interval {interval[0]:g} to {interval[1]:g} is empty: "
+            "give the smaller sigma first, such as 0.19, 1.61"
+        )
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -166,26 +256,41 @@ def from_json(value: object) -> RunSpec:
             "update diffview to open it"
         )
     try:
-        return checked(_spec_from(value))
+        return checked(_spec_from(value, version))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"the recipe is damaged: {type(error).__name__} {error}") from None
 
 
-def _spec_from(value: Mapping[str, Any]) -> RunSpec:
+def _spec_from(value: Mapping[str, Any], version: int) -> RunSpec:
     options = _typed(value["options"], dict)
     return RunSpec(
         model_id=_typed(value["model_id"], str),
         sampler=_typed(value["sampler"], str),
         n_steps=_typed(value["n_steps"], int),
         spacing=_typed(value["spacing"], str),
-        guidance=Guidance(
-            _typed(value["guidance"]["kind"], str),
-            float(_typed(value["guidance"]["scale"], (int, float))),
-        ),
+        guidance=_guidance_from(value["guidance"], version),
         condition=_condition_from(value["condition"]),
         seeds=tuple(_typed(seed, int) for seed in _typed(value["seeds"], list)),
         options=tuple((str(k), _typed(v, (bool, int, float, str))) for k, v in options.items()),
     )
+
+
+def _guidance_from(value: Mapping[str, Any], version: int) -> Guidance:
+    plain = Guidance(_typed(value["kind"], str), float(_typed(value["scale"], (int, float))))
+    if version == 1:
+        return plain
+    knots = [_typed(knot, list) for knot in _typed(value["curve"], list)]
+    return replace(
+        plain,
+        guide=_typed(value["guide"], str),
+        curve=tuple((_number(lam), _number(factor)) for lam, factor in knots),
+    )
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool):
+        raise TypeError("a truth value is no number")
+    return float(_typed(value, (int, float)))
 
 
 def _condition_from(value: object) -> Condition:

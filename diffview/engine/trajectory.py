@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from diffview.engine import samplers
 from diffview.engine.estimate import Move
 from diffview.engine.levels import NoiseLevel
 from diffview.engine.spec import RunSpec
@@ -27,11 +28,31 @@ TENSORS = ("x_t", "x0_hat", "base", "direction", "x0_raw")
 
 
 @dataclass(frozen=True, slots=True)
+class StageRecord:
+    """A further point of a step (Heun's second stage, UniPC's corrector); arrays as in its step.
+
+    x0_hat is None where the network was not asked again.
+    """
+
+    name: str
+    level: NoiseLevel
+    x_t: Float32
+    x0_hat: Float32 | None = None
+    base: Float32 | None = None
+    direction: Float32 | None = None
+
+    def arrays(self) -> dict[str, Float32]:
+        """The arrays that are there, by name."""
+        return _present(self)
+
+
+@dataclass(frozen=True, slots=True)
 class StepRecord:
     """One kept step; arrays (B, *D) float32 in host memory, never written again.
 
     x0_raw is the estimate before clipping, there where eps was derived from it. nfe counts network
-    evaluations of one sample so far; seconds is this step's own time.
+    evaluations of one sample so far; seconds is this step's own time. stages are for looking at:
+    no view needs them, a saved run does not keep them.
     """
 
     i: int
@@ -44,16 +65,22 @@ class StepRecord:
     nfe: int
     seconds: float
     x0_raw: Float32 | None = None
+    stages: tuple[StageRecord, ...] = ()
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the arrays."""
-        return sum(array.nbytes for array in self.arrays().values())
+        """Bytes of the arrays, those of the stages included."""
+        points: tuple[StepRecord | StageRecord, ...] = (self, *self.stages)
+        return sum(array.nbytes for point in points for array in point.arrays().values())
 
     def arrays(self) -> dict[str, Float32]:
         """The arrays that are there, by name."""
-        named = {name: getattr(self, name) for name in TENSORS}
-        return {name: array for name, array in named.items() if array is not None}
+        return _present(self)
+
+
+def _present(point: StepRecord | StageRecord) -> dict[str, Float32]:
+    named = {name: getattr(point, name, None) for name in TENSORS}
+    return {name: array for name, array in named.items() if array is not None}
 
 
 class Trajectory:
@@ -143,13 +170,18 @@ class Trajectory:
 
 
 def estimated_nbytes(spec: RunSpec, data_shape: Sequence[int], stride: int = 1) -> int:
-    """Bytes a complete run of `spec` will keep, exactly."""
-    return _record_nbytes(spec, data_shape) * (-(-spec.n_steps // stride) + 1)
+    """Bytes a complete run of `spec` will keep: exactly, or one step's stages too many."""
+    plain, stages = _record_nbytes(spec, data_shape)
+    return (plain + stages) * -(-spec.n_steps // stride) + plain
 
 
-def _record_nbytes(spec: RunSpec, data_shape: Sequence[int]) -> int:
-    tensors = 2 + 2 * (spec.guidance.kind != "none") + keeps_raw(spec)
-    return tensors * spec.batch * math.prod(data_shape) * 4
+def _record_nbytes(spec: RunSpec, data_shape: Sequence[int]) -> tuple[int, int]:
+    """Bytes of a record, and of the stages that most records have beside it."""
+    tensors = 2 + 2 * (spec.guidance.kind != "none")
+    info = samplers.find(spec.sampler)
+    staged = info.stages * (tensors if info.stage_estimates else 1)
+    one = spec.batch * math.prod(data_shape) * 4
+    return (tensors + keeps_raw(spec)) * one, staged * one
 
 
 def keeps_raw(spec: RunSpec) -> bool:
@@ -162,7 +194,8 @@ def stride_within(spec: RunSpec, data_shape: Sequence[int], budget: int) -> int:
 
     Raises InputError, with the numbers, when even its first and last step do not fit.
     """
-    fitting = budget // _record_nbytes(spec, data_shape) - 1  # beside the clean end
+    plain, stages = _record_nbytes(spec, data_shape)
+    fitting = (budget - plain) // (plain + stages)  # beside the clean end
     if fitting >= 1:
         return -(-spec.n_steps // fitting)
     need = estimated_nbytes(spec, data_shape, spec.n_steps)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from diffview.engine.finishing import clipped, guided
 from diffview.engine.levels import NoiseLevel
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory
 from diffview.errors import InputError
@@ -102,11 +103,13 @@ def at_scale(trajectory: Trajectory, record: StepRecord, scale: float | None) ->
     """The record as it would be with another guidance scale at the same x_t."""
     if scale is None or scale == trajectory.spec.guidance.scale:
         return record
-    if record.base is None or record.direction is None:
-        return record
-    raw = record.base + np.float32(scale) * record.direction
-    clipped = np.clip(raw, -1, 1) if trajectory.spec.option("clip") == "clamp" else raw
-    return replace(record, x0_hat=clipped, x0_raw=None if record.x0_raw is None else raw)
+    if record.base is None or record.direction is None or record.level.sigma == 0:
+        return record  # the clean end is the picture under any guidance
+    level, how = record.level, trajectory.spec.finish()
+    gamma = trajectory.spec.gamma(level, scale)
+    raw = guided(record.x_t, record.base, record.direction, gamma, level, how)
+    kept = None if record.x0_raw is None else raw
+    return replace(record, x0_hat=clipped(raw, how), x0_raw=kept)
 
 
 def one_sample(record: StepRecord, sample: int) -> StepRecord:

@@ -13,11 +13,16 @@ from diffview.engine.schedules import Schedule
 from diffview.errors import InputError
 
 CARD_VERSION = 1
+FLAGS = ("learned_variance", "whole_times", "latent")
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What can be known of a model without loading its weights."""
+    """What can be known of a model without loading its weights.
+
+    learned_variance: the network has a second half of channels, for the variance of a step.
+    whole_times: it can only be asked at whole times. latent: its samples are no pictures yet.
+    """
 
     id: str
     title: str
@@ -36,6 +41,9 @@ class ModelCard:
     weights_sha256: str = ""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     figures: Mapping[str, Any] = field(default_factory=dict)
+    learned_variance: bool = False
+    whole_times: bool = False
+    latent: bool = False
 
     @property
     def samples(self) -> bool:
@@ -45,7 +53,8 @@ class ModelCard:
     def to_json(self) -> dict[str, Any]:
         """A JSON value `from_json` reads back."""
         value = asdict(self) | {"schedule": self.schedule.to_json(), "version": CARD_VERSION}
-        return value
+        # What is not so is not told: cards stay readable for those who do not know these facts.
+        return {key: item for key, item in value.items() if key not in FLAGS or item}
 
 
 def from_json(value: Mapping[str, Any]) -> ModelCard:
@@ -82,6 +91,9 @@ def _checked(card: ModelCard) -> ModelCard:
     low, high = card.value_range
     if not -math.inf < low < high < math.inf:
         raise ValueError(f"value_range {card.value_range} is not from a low to a high number")
+    for name in FLAGS:
+        if not isinstance(getattr(card, name), bool):
+            raise TypeError(f"{name} is neither true nor false")
     if type(card.parameters) is not int:
         raise TypeError("parameters is not a whole number")
     if not isinstance(card.defaults, dict) or not isinstance(card.figures, dict):

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from diffview.engine.conversions import TO_X0
+from diffview.engine.conversions import SIGMA_DATA, TO_X0, preconditioning, x0_from_edm
 from diffview.engine.levels import NoiseLevel
-from diffview.engine.schedules import Schedule
+from diffview.engine.schedules import Edm, Schedule
 from diffview.errors import DiffviewError, InputError
 from diffview.models.card import ModelCard
 
@@ -55,26 +55,84 @@ class NetworkDenoiser:
             return None
         return torch.full((batch,), self._null, dtype=torch.int64, device=self.device)
 
+    @property
+    def learned_variance(self) -> bool:
+        """Whether the network has a second half of channels, for the variance of a step."""
+        return self.card.learned_variance
+
+    def network_time(self, level: NoiseLevel) -> float:
+        """The time that the network is given at `level`.
+
+        EDM's c_noise with its preconditioning; else level.t, rounded where the card says that the
+        network takes whole times only, so up to half a time beside the level's own.
+        """
+        if self.card.prediction == "edm":
+            return preconditioning(level, self._sigma_data).noise
+        return float(round(level.t)) if self.card.whole_times else level.t
+
     def __call__(self, x_t: Tensor, level: NoiseLevel, condition: Tensor | None) -> Tensor:
         """x0_hat (B, *D). Raises DiffviewError when the network's output has another shape."""
+        return self._x0(x_t, self._output(x_t, level, condition)[0], level)
+
+    def with_variance(
+        self, x_t: Tensor, level: NoiseLevel, condition: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """x0_hat and f (B, *D), see `engine.denoiser.LearnsVariance`."""
+        out, v = self._output(x_t, level, condition)
+        if v is None:
+            raise DiffviewError("this network has learned no variance; its card says so")
+        return self._x0(x_t, out, level), (v + 1) / 2
+
+    def _x0(self, x_t: Tensor, out: Tensor, level: NoiseLevel) -> Tensor:
+        if self.card.prediction == "edm":
+            x0_hat: Tensor = x0_from_edm(x_t, out, level, self._sigma_data)
+        else:
+            x0_hat = TO_X0[self.card.prediction](x_t, out, level)
+        # Another copy where nothing was computed: a network may use its output's memory again.
+        return x0_hat.clone() if x0_hat is out else x0_hat
+
+    @property
+    def _sigma_data(self) -> float:
+        schedule = self.card.schedule
+        return schedule.sigma_data if isinstance(schedule, Edm) else SIGMA_DATA
+
+    def _output(
+        self, x_t: Tensor, level: NoiseLevel, condition: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """What the network predicts, and its second half where it learned a variance."""
         # Whole times go as int64: many networks look something up at t.
-        t = torch.full((len(x_t),), level.t, device=x_t.device)
-        t = t.long() if level.t.is_integer() else t
+        time = self.network_time(level)
+        t = torch.full((len(x_t),), time, device=x_t.device)
+        t = t.long() if time.is_integer() and self.card.prediction != "edm" else t
         # A copy: many networks write into their input, which is kept as what the sampler held.
-        out = self._call(x_t.clone(), t, condition)
+        given = x_t.clone()
+        if self.card.prediction == "edm":
+            given = preconditioning(level, self._sigma_data).into / level.alpha * x_t
+        out = self._call(given, t, condition)
         if not isinstance(out, Tensor):
             raise DiffviewError(
                 f"the network returned a {type(out).__name__}; it must return one tensor of the "
                 "shape of x_t (wrap a function that picks it out)"
             )
+        if self.learned_variance:
+            return self._halves(x_t, out)
         if out.shape != x_t.shape:
+            twice = out.shape == (len(x_t), 2 * x_t.shape[1], *x_t.shape[2:])
             raise DiffviewError(
                 f"the network returned shape {tuple(out.shape)} for x_t of {tuple(x_t.shape)}; "
-                "both must be equal"
+                "both must be equal" + (" unless it learned a variance" if twice else "")
             )
-        x0_hat: Tensor = TO_X0[self.card.prediction](x_t, out, level)
-        # Another copy where nothing was computed: a network may use its output's memory again.
-        return x0_hat.clone() if x0_hat is out else x0_hat
+        return out, None
+
+    def _halves(self, x_t: Tensor, out: Tensor) -> tuple[Tensor, Tensor]:
+        expected = (len(x_t), 2 * x_t.shape[1], *x_t.shape[2:])
+        if tuple(out.shape) != expected:
+            raise DiffviewError(
+                f"the network returned shape {tuple(out.shape)}; with a learned variance it must "
+                f"be {expected}, the prediction's channels and then the variance's"
+            )
+        prediction, v = out.chunk(2, dim=1)
+        return prediction, v
 
     def _call(self, x_t: Tensor, t: Tensor, condition: Tensor | None) -> Tensor:
         if not self._takes_label:

@@ -19,11 +19,12 @@ import numpy as np
 
 import diffview
 from diffview import tensorfile
-from diffview.engine import samplers, spacings
+from diffview.engine import samplers
 from diffview.engine import spec as specs
 from diffview.engine.conversions import TO_X0
 from diffview.engine.denoiser import Denoiser
-from diffview.engine.options import Value
+from diffview.engine.options import TIMES, Value, numbers
+from diffview.engine.spacings import LIST
 from diffview.engine.spec import Condition, Guidance, RunSpec
 from diffview.engine.trajectory import (
     DEFAULT_BUDGET,
@@ -88,6 +89,8 @@ def spec_for(
     if not card.samples:
         raise InputError(f"model '{card.id}' is a {card.family}: it judges, it cannot be sampled")
     name = sampler or default(card, "sampler")
+    if steps is None and spacing == LIST:
+        steps = _listed(card, name, options or {})
     spec = specs.checked(
         RunSpec(
             model_id=card.id,
@@ -104,9 +107,15 @@ def spec_for(
     return spec
 
 
+def _listed(card: ModelCard, sampler: str, options: Mapping[str, Value]) -> int:
+    """How many times were typed: as many are the steps."""
+    times = {**_card_options(card, sampler), **options}.get("times", "")
+    return len(numbers(TIMES.checked(times))) or 1
+
+
 def _check_first_level(card: ModelCard, spec: RunSpec) -> None:
     """Whether the model's schedule has so many steps, and its prediction means x0 at the first."""
-    start = spacings.levels(card.schedule, spec.n_steps, spec.spacing)[0]
+    start = spec.levels(card.schedule)[0]
     if card.prediction in TO_X0:
         TO_X0[card.prediction](0.0, 0.0, start)
 
@@ -157,7 +166,7 @@ def trajectory_for(card: ModelCard, spec: RunSpec, budget: int | None = None) ->
     """
     limit = DEFAULT_BUDGET if budget is None else budget
     stride = stride_within(spec, card.data_shape, limit)
-    levels = spacings.levels(card.schedule, spec.n_steps, spec.spacing)
+    levels = spec.levels(card.schedule)
     kept = [*levels[:-1:stride], levels[-1]]
     return Trajectory(spec, card.data_shape, stride, kept)
 

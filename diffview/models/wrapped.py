@@ -25,6 +25,8 @@ def wrap(
     prediction: str = "eps",
     classes: int | Sequence[str] = 0,
     null: int | None = None,
+    learned_variance: bool = False,
+    whole_times: bool = False,
     title: str = "Your network",
     device: str | torch.device | None = None,
 ) -> NetworkDenoiser:
@@ -32,8 +34,11 @@ def wrap(
     schedule's own time, label (B,) int64.
 
     schedule: a name, a Schedule, or alphas_cumprod or betas as numbers (falling numbers are
-    alphas_cumprod, others betas). classes: how many, or their names; `null` is the label that
-    means none and makes guidance possible. The device is the network's own unless given.
+    alphas_cumprod, others betas). prediction: eps, x0, v, flow (eps - x_0) or edm (F of c_in y and
+    c_noise). learned_variance: the network returns twice the channels, the second half for DDPM's
+    variance; whole_times: it is asked at the nearest whole time. classes: how many, or their
+    names; `null` is the label that means none and makes guidance possible. The device is the
+    network's own unless given.
     Raises InputError for anything it cannot use.
     """
     if not callable(network):
@@ -52,6 +57,8 @@ def wrap(
         prediction=prediction,
         schedule=_as_schedule(schedule),
         classes=names,
+        learned_variance=learned_variance,
+        whole_times=whole_times,
         parameters=_parameters(network),
         source="a network of this Python process",
     )

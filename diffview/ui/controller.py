@@ -16,7 +16,6 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from diffview.engine import spacings
 from diffview.engine.options import Value
 from diffview.engine.spec import Condition, RunSpec, checked
 from diffview.engine.trajectory import DEFAULT_BUDGET, Trajectory
@@ -253,7 +252,7 @@ class Controller(QObject):
         """Raises InputError for what the model cannot be asked for."""
         source = self._sources[choices.model_id]
         spec = checked(choices.spec(source.card, guidable=source.guidable))
-        spacings.times(source.card.schedule.T, spec.n_steps, spec.spacing)
+        spec.levels(source.card.schedule)
 
     def remembered(self) -> dict[str, Any]:
         """The choices as JSON, for the next launch."""
@@ -318,7 +317,7 @@ class Controller(QObject):
 
     def _new_run(self, spec: RunSpec) -> Trajectory:
         spec = checked(spec)
-        spacings.times(self.card.schedule.T, spec.n_steps, spec.spacing)
+        spec.levels(self.card.schedule)  # refused here if it has not as many
         run = sampling.trajectory_for(self.card, spec, self.budget)
         if run.stride > 1:
             text = f"Only every {run.stride}th of {spec.n_steps} steps is kept: memory limit"

@@ -49,6 +49,7 @@ class PlainDenoiser:
     error: Exception = field(default_factory=lambda: RuntimeError("broken"))
     spoil_at: int | None = None
     spoiled: float = float("nan")
+    bend: float = 0.3
     calls: int = 0
     batches: list[int] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
@@ -60,7 +61,7 @@ class PlainDenoiser:
         self.times.append(level.t)
         if call == self.fail_at:
             raise self.error
-        x0_hat = 0.3 * x_t - 0.01 * x_t * x_t
+        x0_hat = self.bend * x_t - 0.01 * x_t * x_t
         if condition is not None:
             label = condition.to(x_t.dtype).view(-1, *[1] * (x_t.ndim - 1))
             x0_hat = x0_hat + 0.125 * label

@@ -19,6 +19,7 @@ def test_alpha_four_fifths_gives_the_snr_of_a_three_four_five_triangle():
     assert level.alphas_cumprod == pytest.approx(0.64)
     assert level.snr == pytest.approx(16 / 9)
     assert level.lam == pytest.approx(math.log(4 / 3))
+    assert level.ratio == pytest.approx(3 / 4)
     assert level.snr_db == pytest.approx(20 * math.log10(4 / 3))
 
 
@@ -30,4 +31,5 @@ def test_the_clean_level_has_no_noise_and_an_infinite_snr():
 def test_pure_noise_has_snr_zero_and_a_log_snr_of_minus_infinity():
     noise = NoiseLevel(t=999, alpha=0, sigma=1)
     assert noise.snr == 0
+    assert noise.ratio == math.inf
     assert noise.lam == noise.snr_db == -math.inf

@@ -1,11 +1,18 @@
 """Seeded noise: its contract with torch, its independence of batch and steps, its randomness."""
 
 import math
+from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from diffview.engine import noise
+from diffview.engine import noise, schedules, spacings
+from diffview.engine.levels import CLEAN, NoiseLevel
+from diffview.engine.noise import BrownianPath
+from diffview.errors import InputError
 
 
 def test_the_initial_noise_of_a_seed_is_that_of_torch_after_manual_seed():
@@ -84,3 +91,85 @@ def test_steps_of_a_long_run_do_not_share_their_noise(first, second):
     # These pairs once met in one 32-bit state of the generator.
     a, b = (noise.step_noise([seed], (50,), i)[0] for seed, i in (first, second))
     assert not torch.equal(a, b)
+
+
+WHOLE = BrownianPath.WHOLE
+places = st.integers(0, WHOLE)
+
+
+@given(first=places, between=places, last=places)
+def test_increments_over_adjacent_intervals_add_up(first, between, last):
+    path = BrownianPath([3, 8], (5,))
+    sum_of_parts = path.increment(first, between) + path.increment(between, last)
+    torch.testing.assert_close(path.increment(first, last), sum_of_parts, rtol=0, atol=1e-12)
+
+
+@given(asked=st.lists(st.tuples(places, places), min_size=1, max_size=6))
+def test_an_increment_does_not_depend_on_what_was_asked_before(asked):
+    path = BrownianPath([3], (4,))
+    for first, last in asked:
+        fresh = BrownianPath([3], (4,)).increment(first, last)
+        assert torch.equal(path.increment(first, last), fresh)
+
+
+def test_a_path_has_independent_normal_increments_of_their_own_variance():
+    path = BrownianPath(range(40), (500,))
+    cuts = [0, 1, 2, 4, 1000, 1001, 300_000, 524_288, 524_289, 999_999, WHOLE]
+    rows = torch.stack(
+        [path.increment(a, b).flatten() / ((b - a) / WHOLE) ** 0.5 for a, b in pairwise(cuts)]
+    )
+    n = rows.shape[1]
+    assert (rows.mean(1).abs() < 5 / math.sqrt(n)).all()
+    assert ((rows.var(1) - 1).abs() < 5 * math.sqrt(2 / n)).all()
+    assert (((rows**4).mean(1) - 3).abs() < 5 * math.sqrt(96 / n)).all()
+    correlation = torch.corrcoef(rows) - torch.eye(len(rows))
+    assert correlation.abs().max() < 5 / math.sqrt(n)
+
+
+def test_a_row_of_the_path_is_its_seeds_own():
+    level, target = (schedules.named("linear").level(t) for t in (700, 300))
+    together = BrownianPath([3, 1, 4], (2, 2)).noise(level, target)
+    for row, seed in enumerate([3, 1, 4]):
+        assert torch.equal(together[row], BrownianPath([seed], (2, 2)).noise(level, target)[0])
+    assert not torch.equal(together[0], together[1])
+
+
+def test_the_path_is_independent_of_the_start_and_of_the_noise_of_steps():
+    path = BrownianPath([6], (4000,))
+    rows = [path.increment(k, k + WHOLE // 8)[0] for k in range(0, WHOLE, WHOLE // 8)]
+    rows += [noise.initial_noise([6], (4000,))[0].double()]
+    rows += [noise.step_noise([6], (4000,), i)[0].double() for i in range(20)]
+    correlation = torch.corrcoef(torch.stack(rows)) - torch.eye(len(rows))
+    assert correlation.abs().max() < 6 / math.sqrt(4000)
+
+
+@pytest.mark.parametrize("name", sorted(schedules.SCHEDULES))
+@pytest.mark.parametrize("spacing", ["trailing", "karras"])
+def test_the_noise_of_a_coarse_run_is_made_of_that_of_a_fine_one(name, spacing):
+    schedule = schedules.named(name)
+    fine = spacings.levels(schedule, 60, spacing)
+    coarse = (*fine[:-1:4], CLEAN)
+    path, again = BrownianPath([2], (50,)), BrownianPath([2], (50,))
+    for k in range(0, 60, 4):
+        steps = fine[k : k + 5]
+        parts = [
+            path.noise(a, b).double() * math.sqrt(path._place(a) - path._place(b))
+            for a, b in pairwise(steps)
+        ]
+        whole = again.noise(coarse[k // 4], coarse[k // 4 + 1]).double()
+        length = path._place(steps[0]) - path._place(steps[-1])
+        torch.testing.assert_close(sum(parts) / math.sqrt(length), whole, rtol=1e-5, atol=1e-5)
+
+
+def test_a_thousand_steps_of_every_schedule_are_told_apart():
+    for name in schedules.SCHEDULES:
+        for spacing in (*spacings.BY_TIME, *spacings.BY_RATIO):
+            levels = spacings.levels(schedules.named(name), 1000, spacing)
+            path = BrownianPath([0], (1,))
+            assert (np.diff([path._place(level) for level in levels]) < 0).all()
+
+
+def test_levels_too_close_to_tell_apart_are_refused():
+    level = NoiseLevel(1, 1.0, 1.0)
+    with pytest.raises(InputError, match="noise_path=step"):
+        BrownianPath([0], (1,)).noise(level, NoiseLevel(1, 1.0, 1.0 - 1e-9))

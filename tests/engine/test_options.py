@@ -4,7 +4,15 @@ import math
 
 import pytest
 
-from diffview.engine.options import CLIP, REDERIVE_EPS
+from diffview.engine.options import (
+    CLIP,
+    INTERVAL,
+    REDERIVE_EPS,
+    RUN_OPTIONS,
+    STEPS_OFFSET,
+    TIMES,
+    numbers,
+)
 from diffview.engine.samplers.ddim import ETA
 from diffview.engine.samplers.ddpm import VARIANCE
 from diffview.errors import InputError
@@ -48,3 +56,68 @@ def test_a_choice_is_one_of_its_words_and_says_which_there_are(option):
         assert option.checked(word) == word
     with pytest.raises(InputError, match=f"{option.name} = 7 is not one of {option.choices[0]}"):
         option.checked(7)
+
+
+@pytest.mark.parametrize("given", [2, 2.0, "2", "2.0"])
+def test_a_whole_number_stays_one(given):
+    value = STEPS_OFFSET.checked(given)
+    assert isinstance(value, int)
+    assert value == 2
+
+
+def test_half_a_step_is_no_whole_number():
+    with pytest.raises(InputError, match=r"steps_offset = 0.5 is not a whole number"):
+        STEPS_OFFSET.checked(0.5)
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [
+        ("900,500, 100", (900, 500, 100)),
+        ("0.1", (0.1,)),
+        (" 1e2 7 ", (100, 7)),
+        ("", ()),
+        (5, (5,)),
+    ],
+)
+def test_a_list_of_numbers_is_read_and_read_again_the_same(given, value):
+    text = TIMES.checked(given)
+    assert numbers(text) == value
+    assert TIMES.checked(text) == text
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("1", "interval = 1 has 1 numbers; it takes 2"),
+        ("1 2 3", "has 3 numbers; it takes 2"),
+        ("a b", "interval = a is not a number"),
+        ("-1 2", "interval = -1 is outside 0 to 1e"),
+        ("0 nan", "interval = nan is outside"),
+    ],
+)
+def test_a_list_that_is_not_as_declared_is_refused(given, message):
+    with pytest.raises(InputError, match=message):
+        INTERVAL.checked(given)
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (CLIP, ", ".join(CLIP.choices)),
+        (REDERIVE_EPS, "true or false"),
+        (ETA, "0 to 1"),
+        (TIMES, "numbers from 0 to 1e+06"),
+    ],
+)
+def test_an_option_says_in_words_what_it_takes(option, words):
+    assert option.allowed == words
+
+
+@pytest.mark.parametrize("option", RUN_OPTIONS, ids=lambda option: option.name)
+def test_every_option_takes_its_own_default_and_says_what_it_does_and_who_says_so(option):
+    assert option.checked(option.default) == option.default
+    assert type(option.checked(option.default)) is type(option.default)
+    assert option.help.endswith(".")
+    assert option.source
+    assert option.title

@@ -9,9 +9,12 @@ import pytest
 import torch
 
 from diffview.engine import noise, samplers, schedules, spacings
+from diffview.engine.finishing import finished
 from diffview.engine.run import run
 from diffview.engine.spec import Guidance, RunSpec
+from diffview.engine.trajectory import Trajectory
 from diffview.errors import DiffviewError, InputError, NonFiniteError
+from diffview.frames.compose import at_scale
 
 GUIDED = Guidance("cfg", 3.0)
 
@@ -108,6 +111,154 @@ def test_base_and_direction_at_another_scale_equal_the_first_step_of_a_rerun(
     rerun = next(run(plain_denoiser(), spec(guidance=guidance), labels()))
     shown = first.base + np.float32(guidance.scale) * first.direction
     np.testing.assert_array_equal(shown, rerun.x0_hat)
+
+
+def rms(a, b):
+    return float(np.sqrt(np.mean((a - b) ** 2)))
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "euler_ancestral"])
+def test_runs_of_different_length_share_one_brownian_path_if_asked_to(
+    plain_denoiser, gaussian_denoise, sampler
+):
+    class Gaussian(plain_denoiser):
+        def __call__(self, x_t, level, condition):
+            return gaussian_denoise(0.3, 0.5)(x_t, level).x0_hat
+
+    ends = {}
+    for path in ("step", "brownian"):
+        for n_steps in (50, 100, 200):
+            asked = spec(
+                n_steps,
+                seeds=tuple(range(8)),
+                guidance=Guidance(),
+                sampler=sampler,
+                spacing="logsnr",
+                options=(("noise_path", path),),
+            )
+            *_, end = run(Gaussian(), asked, labels(range(8)))
+            ends[path, n_steps] = end.x_t
+    fresh = rms(ends["step", 100], ends["step", 200])
+    coarse = rms(ends["brownian", 50], ends["brownian", 100])
+    fine = rms(ends["brownian", 100], ends["brownian", 200])
+    assert fine < fresh / 3
+    assert fine < 0.8 * coarse  # strong convergence, of order 1/2 at least
+
+
+def test_a_run_on_a_brownian_path_is_the_same_in_any_batch(plain_denoiser):
+    options = (("noise_path", "brownian"),)
+    together = list(run(plain_denoiser(), spec(options=options), labels()))
+    alone = list(run(plain_denoiser(), spec(options=options, seeds=(1,)), labels((1,))))
+    for many, one in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(many.x_t[1], one.x_t[0])
+
+
+@pytest.mark.parametrize(("name", "std"), [("linear", 1.0), ("flow", 1.0), ("edm", 80.0)])
+def test_a_run_starts_from_noise_of_the_schedules_own_size(plain_denoiser, name, std):
+    denoiser = plain_denoiser(schedule=schedules.named(name))
+    plain = spec(sampler="ddim", guidance=Guidance(), spacing="trailing")
+    first = next(run(denoiser, plain, labels()))
+    z = noise.initial_noise(plain.seeds, denoiser.data_shape)
+    np.testing.assert_array_equal(first.x_t, (std * z).numpy())
+
+
+FINISHED = [
+    (),
+    (("clip", "clamp"),),
+    (("clip", "threshold"), ("threshold", 0.9)),
+    (("rescale", 0.7),),
+    (("rescale", 0.7), ("rescale_space", "eps"), ("clip", "threshold")),
+    (("rescale", 0.7), ("rescale_space", "x0"), ("rederive_eps", False), ("clip", "clamp")),
+    (("interval", "0.5, 20"),),
+    (("interval", "0.5, 20"), ("rescale", 1.0), ("clip", "clamp")),
+]
+CURVE = ((-3.0, 0.0), (0.0, 1.0), (2.0, 0.25))
+
+
+@pytest.mark.parametrize("options", FINISHED, ids=str)
+@pytest.mark.parametrize("curve", [(), CURVE], ids=["flat", "curve"])
+@pytest.mark.parametrize("kind", ["cfg", "autoguidance", "classifier"])
+def test_what_the_slider_shows_at_any_step_is_what_a_rerun_at_that_scale_has_there(
+    plain_denoiser, kind, curve, options
+):
+    def kept(scale, x_t=None, n_steps=6):
+        asked = spec(
+            n_steps,
+            spacing="linspace",
+            guidance=Guidance(kind, scale, "other", curve),
+            options=options,
+        )
+        guide = classifier if kind == "classifier" else plain_denoiser(null=None, bend=0.5)
+        trajectory = Trajectory(asked, (1, 3, 3))
+        for record in run(plain_denoiser(), asked, labels(), guide=guide):
+            trajectory.append(record)
+        return trajectory
+
+    shown, wanted = kept(3.0), 5.5
+    rerun = kept(wanted)
+    # The first step starts from one x_T, so there a rerun has the slider's numbers bit for bit.
+    first = at_scale(shown, shown[0], wanted)
+    np.testing.assert_array_equal(first.x0_hat, rerun[0].x0_hat)
+    for record in shown:
+        # At the run's own scale, recombined from what was recorded: what the run itself used.
+        if record.level.sigma > 0:
+            gamma = shown.spec.gamma(record.level)
+            terms = (record.x_t, record.base, record.direction, gamma, record.level)
+            np.testing.assert_array_equal(finished(*terms, shown.spec.finish()), record.x0_hat)
+        assert at_scale(shown, record, 3.0) is record
+    assert at_scale(shown, shown[-1], wanted) is shown[-1]
+
+
+def classifier(x_t, t):
+    values = x_t.flatten(1)
+    return torch.cat([values, (values - 1) ** 2], dim=1)
+
+
+def test_outside_the_interval_a_run_is_the_conditional_one(plain_denoiser):
+    never = spec(options=(("interval", "1e5, 1e6"),))
+    conditional = spec(guidance=Guidance("cfg", 1.0))
+    for one, other in zip(
+        run(plain_denoiser(), never, labels()),
+        run(plain_denoiser(), conditional, labels()),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one.x_t, other.x_t)
+        np.testing.assert_array_equal(one.direction, other.direction)
+
+
+def test_a_weaker_models_evaluations_are_counted_and_a_classifiers_are_not(plain_denoiser):
+    for kind, guide, per_step in [
+        ("autoguidance", plain_denoiser(), 2),
+        ("classifier", classifier, 1),
+    ]:
+        asked = spec(guidance=Guidance(kind, 2.0, "other"))
+        records = list(run(plain_denoiser(), asked, labels(), guide=guide))
+        assert [record.nfe for record in records] == [per_step * k for k in (1, 2, 3, 4, 5, 6, 6)]
+
+
+@pytest.mark.parametrize("kind", ["classifier", "autoguidance"])
+def test_guidance_by_another_model_that_is_not_given_is_refused(plain_denoiser, kind):
+    with pytest.raises(InputError, match=f"'{kind}' needs a second model"):
+        next(run(plain_denoiser(), spec(guidance=Guidance(kind, 2.0)), labels()))
+
+
+def test_a_learned_variance_reaches_the_sampler_through_guidance(plain_denoiser):
+    class Learned(plain_denoiser):
+        learned_variance = True
+
+        def with_variance(self, x_t, level, condition):
+            x0_hat = self(x_t, level, condition)
+            return x0_hat, torch.ones_like(x0_hat)
+
+    def end(denoiser, variance):
+        *_, last = run(denoiser, spec(options=(("variance", variance),)), labels())
+        return last
+
+    learned, large = end(Learned(), "learned"), end(plain_denoiser(), "large")
+    np.testing.assert_allclose(learned.x_t, large.x_t, rtol=1e-5)
+    assert learned.nfe == large.nfe
+    with pytest.raises(InputError, match="learned no variance"):
+        end(plain_denoiser(), "learned")
 
 
 def test_the_clean_end_of_a_guided_run_is_itself_at_any_scale(plain_denoiser):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffview.engine import samplers, spacings, spec
+from diffview.engine import samplers, schedules, spacings, spec
 from diffview.engine.spec import Guidance, RunSpec, checked, from_json, parse_seeds
 from diffview.errors import DiffviewError, InputError
 
@@ -20,7 +20,17 @@ def option_values(option):
         return st.sampled_from(option.choices)
     if isinstance(option.default, bool):
         return st.booleans()
+    if isinstance(option.default, int):
+        return st.integers(int(option.low), int(option.high))
+    if isinstance(option.default, str):
+        numbers = st.sets(st.floats(0, 1e6), min_size=option.counts[0], max_size=2).map(sorted)
+        return numbers.map(lambda row: option.checked(", ".join(map(str, row))))
     return st.floats(option.low, option.high)
+
+
+curves = st.dictionaries(st.floats(-20, 20), st.floats(-5, 5), max_size=4).map(
+    lambda knots: tuple(sorted(knots.items()))
+)
 
 
 @st.composite
@@ -36,7 +46,12 @@ def specs(draw):
         sampler=sampler,
         n_steps=draw(st.integers(1, 10_000)),
         spacing=draw(st.sampled_from(sorted(spacings.SPACINGS))),
-        guidance=Guidance(draw(st.sampled_from(Guidance.KINDS)), draw(st.floats(-1e6, 1e6))),
+        guidance=Guidance(
+            draw(st.sampled_from(Guidance.KINDS)),
+            draw(st.floats(-1e6, 1e6)),
+            draw(st.text()),
+            draw(curves),
+        ),
         condition=draw(
             st.none() | st.integers(0, 999) | st.text() | st.lists(st.integers(0, 9)).map(tuple)
         ),
@@ -67,7 +82,9 @@ json_values = st.recursive(
 @given(run=specs(), data=st.data(), value=json_values | st.just(10**400))
 def test_any_value_anywhere_gives_a_spec_or_an_input_error(run, data, value):
     document = run.to_json()
-    key = data.draw(st.sampled_from([*document, "guidance.scale", "guidance.kind"]))
+    key = data.draw(
+        st.sampled_from([*document, *(f"guidance.{name}" for name in document["guidance"])])
+    )
     if "." in key:
         document["guidance"][key.partition(".")[2]] = value
     else:
@@ -93,6 +110,25 @@ def test_options_take_their_declared_types_and_defaults():
     assert RunSpec("m", sampler="ddpm").sampler_options() == {"variance": "small"}
 
 
+@pytest.mark.parametrize(
+    ("spacing", "options"),
+    [
+        ("karras", {"rho": 3.0}),
+        ("leading", {"steps_offset": 4}),
+        ("list", {"times": "900, 500.5, 100, 7"}),
+    ],
+)
+def test_a_spec_knows_its_levels_in_a_schedule(spacing, options):
+    run = RunSpec("m", n_steps=4, spacing=spacing, options=tuple(options.items()))
+    if "times" in options:
+        options["times"] = (900, 500.5, 100, 7)
+    schedule = schedules.named("linear")
+    assert run.levels(schedule) == spacings.levels(schedule, 4, spacing, **options)
+    assert RunSpec("m", n_steps=4, spacing="trailing", options=(("shift", 3.0),)).levels(
+        schedules.flow()
+    ) == spacings.levels(schedules.flow(3.0), 4, "trailing")
+
+
 def test_of_an_option_given_twice_the_last_counts():
     run = RunSpec("m", options=(("eta", 0.9), ("eta", 0.1)))
     assert run.option("eta") == 0.1
@@ -110,6 +146,15 @@ def test_of_an_option_given_twice_the_last_counts():
         ({"guidance": Guidance("cfg", 2e6)}, "give a finite number, at most 1e+06"),
         ({"guidance": Guidance("cfg", 10**400)}, "give a finite number, at most 1e+06"),
         ({"guidance": Guidance("magnet", 1.0)}, "unknown guidance 'magnet'; known are none, cfg"),
+        ({"guidance": Guidance(curve=((0.0, math.nan),))}, "is no knot of a guidance curve"),
+        ({"guidance": Guidance(curve=((math.inf, 1.0),))}, "is no knot of a guidance curve"),
+        (
+            {"guidance": Guidance(curve=((1.0, 1.0), (1.0, 2.0)))},
+            "must rise in log(alpha / sigma)",
+        ),
+        ({"guidance": Guidance(curve=((0.0, 1.0),) * 10_001)}, "at most 10000 knots"),
+        ({"options": (("interval", "2, 1"),)}, "interval 2 to 1 is empty: give the smaller"),
+        ({"options": (("interval", "1"),)}, "has 1 numbers; it takes 2"),
         ({"seeds": ()}, "0 samples cannot be drawn: give 1 to 4096 seeds"),
         ({"seeds": tuple(range(4097))}, "4097 samples cannot be drawn"),
         ({"seeds": (-1,)}, "seed -1 is outside 0 to 9223372036854775807"),
@@ -132,7 +177,7 @@ def test_any_finite_guidance_up_to_a_million_is_allowed(scale):
 
 def test_a_recipe_from_a_newer_version_is_refused_with_both_versions():
     document = RunSpec("m").to_json() | {"version": 99}
-    with pytest.raises(InputError, match="version 99, this diffview reads up to 1: update"):
+    with pytest.raises(InputError, match="version 99, this diffview reads up to 2: update"):
         from_json(document)
 
 
@@ -148,6 +193,95 @@ def test_a_recipe_with_a_part_missing_is_damaged_and_names_it(key):
     del document[key]
     with pytest.raises(InputError, match=f"damaged: KeyError '{key}'"):
         from_json(document)
+
+
+def test_a_recipe_of_version_1_is_read():
+    # As the first version wrote it.
+    document = {
+        "version": 1,
+        "model_id": "fashion",
+        "sampler": "ddim",
+        "n_steps": 50,
+        "spacing": "trailing",
+        "guidance": {"kind": "cfg", "scale": 3.0},
+        "condition": 7,
+        "seeds": [0, 1],
+        "options": {"eta": 0.5, "clip": "clamp"},
+    }
+    run = from_json(document)
+    assert run == RunSpec(
+        "fashion",
+        guidance=Guidance("cfg", 3.0),
+        condition=7,
+        seeds=(0, 1),
+        options=(("clip", "clamp"), ("eta", 0.5)),
+    )
+    assert run.to_json()["version"] == 2
+    assert from_json(run.to_json()) == run
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"guide": 5}, {"curve": "up"}, {"curve": [[1.0]]}, {"curve": [[0, True]]}, {"curve": [1, 2]}],
+)
+def test_a_damaged_guidance_is_refused(change):
+    document = RunSpec("m").to_json()
+    document["guidance"] |= change
+    with pytest.raises(InputError, match="recipe is damaged"):
+        from_json(document)
+    del document["guidance"][next(iter(change))]
+    with pytest.raises(InputError, match="recipe is damaged: KeyError"):
+        from_json(document)
+
+
+def at(ratio):
+    return schedules.edm().level(ratio)
+
+
+@pytest.mark.parametrize(("kind", "neutral"), [("cfg", 1), ("autoguidance", 1), ("classifier", 0)])
+def test_outside_its_interval_guidance_is_neutral_and_the_ends_are_as_in_the_paper(kind, neutral):
+    run = RunSpec("m", guidance=Guidance(kind, 4.0), options=(("interval", "0.19, 1.61"),))
+    inside = {0.18: False, 0.19: False, 0.2: True, 1.61: True, 1.62: False, 80: False}
+    for ratio, on in inside.items():
+        assert run.gamma(at(ratio)) == (4.0 if on else neutral)
+        assert run.gamma(at(ratio), 7.0) == (7.0 if on else neutral)
+
+
+def test_the_interval_of_the_published_code_is_that_of_its_step_indices():
+    # Kynkäänniemi et al., ImageNet-512: steps 17 to 22 of 32; in the paper sigma (0.19, 1.61].
+    run = RunSpec(
+        "m",
+        n_steps=32,
+        spacing="karras",
+        guidance=Guidance("cfg", 2.0),
+        options=(("interval", "0.19, 1.61"),),
+    )
+    guided = [
+        i for i, level in enumerate(run.levels(schedules.edm())[:-1]) if run.gamma(level) == 2
+    ]
+    assert guided == [17, 18, 19, 20, 21, 22]
+
+
+@pytest.mark.parametrize("kind", ["cfg", "classifier"])
+def test_a_curve_scales_what_guidance_adds_at_each_log_snr_whatever_the_number_of_steps(kind):
+    guidance = Guidance(kind, 5.0, curve=((-2.0, 0.0), (0.0, 1.0), (1.0, 0.5)))
+    neutral = guidance.neutral
+    expected = {-9: 0.0, -2: 0.0, -1: 0.5, 0: 1.0, 0.5: 0.75, 1: 0.5, 9: 0.5}
+    for n_steps in (3, 300):
+        run = RunSpec("m", n_steps=n_steps, guidance=guidance)
+        for lam, factor in expected.items():
+            gamma = neutral + factor * (5 - neutral)
+            assert run.gamma(at(math.exp(-lam))) == pytest.approx(gamma, abs=1e-9)
+    noise = schedules.flow().level(1.0)
+    assert RunSpec("m", guidance=guidance).gamma(noise) == neutral
+
+
+@given(scale=st.floats(-20, 20))
+def test_without_curve_and_interval_the_scale_is_the_scale(scale):
+    run = RunSpec("m", guidance=Guidance("cfg", scale))
+    assert run.gamma(at(1.0)) == scale
+    flat = RunSpec("m", guidance=Guidance("cfg", scale, curve=((0.0, 1.0),)))
+    assert flat.gamma(at(1.0)) == scale
 
 
 def test_a_bad_input_ends_the_command_line_with_two_and_a_failure_with_one():

@@ -180,7 +180,10 @@ def test_a_changed_recipe_is_refused_with_what_is_wrong(tmp_path, recipe_text, c
         ({"n_steps": 0}, "0 steps"),
         ({"sampler": "os.system"}, "unknown sampler"),
         ({"options": {"path": "/etc/passwd"}}, "has no option 'path'"),
-        ({"guidance": {"kind": "cfg", "scale": 1e9}}, "γ = 1000000000.0 cannot be used"),
+        (
+            {"guidance": {"kind": "cfg", "scale": 1e9, "guide": "", "curve": []}},
+            "γ = 1000000000.0 cannot be used",
+        ),
     ],
 )
 def test_the_spec_inside_passes_the_strict_validator(tmp_path, recipe_text, change, message):

@@ -17,6 +17,8 @@ from diffview.models import card as cards
         {},
         {"classes": ()},
         {"schedule": schedules.given(betas=[0.1, 0.2])},
+        {"schedule": schedules.flow(3.0), "prediction": "flow"},
+        {"learned_variance": True, "whole_times": True, "latent": True},
         {"value_range": (0.0, 1.0), "parameters": 5, "defaults": {"steps": 50}},
         {"title": "Größe γ"},
     ],
@@ -129,3 +131,14 @@ def test_a_newer_card_in_a_file_names_the_file(make_card):
     text = json.dumps(make_card().to_json() | {"version": 2})
     with pytest.raises(InputError, match=r"m\.safetensors: the model's card has version 2"):
         cards.from_metadata({"diffview.card": text}, "m.safetensors")
+
+
+def test_a_card_tells_only_those_facts_that_are_so(make_card):
+    assert not {"learned_variance", "whole_times", "latent"} & set(make_card().to_json())
+    assert make_card(latent=True).to_json()["latent"] is True
+
+
+@pytest.mark.parametrize("name", ["learned_variance", "whole_times", "latent"])
+def test_a_fact_that_is_neither_true_nor_false_is_refused(make_card, name):
+    with pytest.raises(InputError, match=f"{name} is neither true nor false"):
+        cards.from_json(make_card().to_json() | {name: "yes"})

@@ -1,5 +1,7 @@
 """NetworkDenoiser: what the network is given, and that every prediction becomes x0_hat."""
 
+import math
+
 import pytest
 import torch
 
@@ -42,6 +44,19 @@ def test_times_between_are_given_as_they_are(make_card):
     (times,) = network.given[0]
     assert times.dtype == torch.float32
     assert times.tolist() == [7.25, 7.25]
+
+
+@pytest.mark.parametrize(("t", "given"), [(7.25, 7), (7.75, 8), (999, 999)])
+def test_a_network_of_whole_times_is_asked_at_the_nearest(make_card, t, given):
+    network = Recorder()
+    level = SCHEDULE.level(t)
+    denoiser = NetworkDenoiser(make_card(classes=(), whole_times=True), network)
+    denoiser(x_t(), level, None)
+    (times,) = network.given[0]
+    assert times.dtype == torch.int64
+    assert times.tolist() == [given, given]
+    assert denoiser.network_time(level) == given
+    assert level.t == t
 
 
 @pytest.mark.parametrize("prediction", ["eps", "x0", "v"])
@@ -135,3 +150,74 @@ def test_a_network_that_uses_its_output_again_does_not_change_earlier_steps():
     kept = diffview.sample(wrap(reusing, shape=(3, 4), prediction="x0"), steps=5, seeds=range(2))
     plain = wrap(lambda x, t: x * 0.5, shape=(3, 4), prediction="x0")
     assert torch.equal(kept.x0_hat, diffview.sample(plain, steps=5, seeds=range(2)).x0_hat)
+
+
+@pytest.mark.parametrize("schedule", ["linear", "edm"])
+def test_an_edm_network_is_given_the_preconditioned_state_and_c_noise(make_card, schedule):
+    # Karras et al. 2022, table 1: D(y; s) = c_skip y + c_out F(c_in y; ln(s) / 4), sigma_data 0.5.
+    schedule = schedules.named(schedule)
+    level = schedule.level(3.0 if schedule.name == "edm" else 700)
+    seen = []
+
+    def network(x, t):
+        seen.append((x, t))
+        return torch.tanh(x)
+
+    card = make_card(classes=(), prediction="edm", schedule=schedule)
+    x = x_t().double()
+    found = NetworkDenoiser(card, network)(x, level, None)
+    y, s, d = x / level.alpha, level.sigma / level.alpha, 0.5
+    c_in = 1 / (s**2 + d**2) ** 0.5
+    F = torch.tanh(c_in * y)
+    expected = d**2 / (s**2 + d**2) * y + s * d / (s**2 + d**2) ** 0.5 * F
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+    (given, t) = seen[0]
+    torch.testing.assert_close(given, c_in * y)
+    torch.testing.assert_close(t.double(), torch.full((2,), math.log(s) / 4).double())
+
+
+def test_the_datas_spread_of_an_edm_network_is_the_schedules(make_card):
+    schedule = schedules.edm(sigma_data=1.0)
+    card = make_card(classes=(), prediction="edm", schedule=schedule)
+    level = schedule.level(1.0)
+    found = NetworkDenoiser(card, lambda x, t: 0 * x)(x_t(), level, None)
+    torch.testing.assert_close(found, 0.5 * x_t())
+
+
+def test_edm_preconditioning_recovers_what_an_exact_network_knows(make_card):
+    # Of data N(0, 0.5^2) the ideal F is 0: D = sigma_data^2 / (s^2 + sigma_data^2) y.
+    for level in (schedules.edm().level(0.3), SCHEDULE.level(400), schedules.flow().level(0.7)):
+        card = make_card(classes=(), prediction="edm")
+        found = NetworkDenoiser(card, lambda x, t: 0 * x)(x_t(), level, None)
+        gain = level.alpha * 0.25 / (level.alpha**2 * 0.25 + level.sigma**2)
+        torch.testing.assert_close(found, gain * x_t())
+
+
+def test_of_a_learned_variance_the_second_half_is_split_off(make_card):
+    card = make_card(classes=(), prediction="eps", learned_variance=True)
+
+    def network(x, t):
+        return torch.cat([0.1 * x, torch.full_like(x, -0.5)], dim=1)
+
+    level, plain = SCHEDULE.level(400), make_card(classes=(), prediction="eps")
+    denoiser = NetworkDenoiser(card, network)
+    expected = NetworkDenoiser(plain, lambda x, t: 0.1 * x)(x_t(), level, None)
+    assert torch.equal(denoiser(x_t(), level, None), expected)
+    x0_hat, mix = denoiser.with_variance(x_t(), level, None)
+    assert torch.equal(x0_hat, expected)
+    assert (mix == 0.25).all()
+    assert denoiser.learned_variance
+    assert not NetworkDenoiser(plain, network).learned_variance
+
+
+def test_a_learned_variance_that_is_not_there_or_not_declared_is_refused(make_card):
+    level = SCHEDULE.level(400)
+    declared = make_card(classes=(), learned_variance=True)
+    with pytest.raises(DiffviewError, match=r"with a learned variance it must be \(2, 2, 8, 8\)"):
+        NetworkDenoiser(declared, lambda x, t: x)(x_t(), level, None)
+    with pytest.raises(DiffviewError, match="both must be equal unless it learned a variance"):
+        NetworkDenoiser(make_card(classes=()), lambda x, t: torch.cat([x, x], 1))(
+            x_t(), level, None
+        )
+    with pytest.raises(DiffviewError, match="learned no variance"):
+        NetworkDenoiser(make_card(classes=()), lambda x, t: x).with_variance(x_t(), level, None)

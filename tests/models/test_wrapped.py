@@ -1,5 +1,7 @@
 """wrap(): a callable becomes a model that runs, and everything unusable is an InputError."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -25,6 +27,43 @@ def test_a_function_of_x_and_t_is_sampled(prediction):
     *_, end = run(denoiser, RunSpec("wrapped", n_steps=3, seeds=(0, 1)))
     assert end.x_t.shape == (2, 1, 4, 4)
     assert np.isfinite(end.x_t).all()
+
+
+@pytest.mark.parametrize(
+    ("schedule", "prediction"),
+    [("flow", "flow"), ("edm", "edm"), ("edm", "x0"), ("linear", "flow")],
+)
+def test_flows_and_edm_networks_are_sampled(schedule, prediction):
+    denoiser = wrap(plain, shape=(1, 4, 4), schedule=schedule, prediction=prediction)
+    *_, end = run(denoiser, RunSpec("wrapped", n_steps=5, seeds=(0, 1)))
+    assert np.isfinite(end.x_t).all()
+
+
+def test_a_network_of_learned_variance_is_sampled_with_it():
+    def network(x, t):
+        return torch.cat([0.1 * x, torch.tanh(x)], dim=1)
+
+    denoiser = wrap(network, shape=(1, 4, 4), learned_variance=True, whole_times=True)
+    spec = RunSpec("w", "ddpm", 4, "karras", options=(("variance", "learned"),))
+    *_, end = run(denoiser, spec)
+    assert np.isfinite(end.x_t).all()
+
+
+@pytest.mark.parametrize("n_steps", [1, 7, 40])
+def test_gaussian_data_through_a_flow_network_end_with_their_own_spread(n_steps):
+    # Of N(0, 1) the velocity is known: x0_hat = a x / (a^2 + s^2), eps = s x / (a^2 + s^2).
+    def velocity(x, t):
+        s = t.view(-1, 1)
+        return (2 * s - 1) / ((1 - s) ** 2 + s**2) * x
+
+    denoiser = wrap(velocity, shape=(1,), schedule="flow", prediction="flow")
+    spec = RunSpec("w", "ddim", n_steps, seeds=tuple(range(50)))
+    records = list(run(denoiser, spec))
+    # One straight step s -> s' multiplies x by 1 + (s' - s)(2 s - 1) / ((1 - s)^2 + s^2).
+    gain, times = 1.0, [1 - k / n_steps for k in range(n_steps + 1)]
+    for s, after in pairwise(times):
+        gain *= 1 + (after - s) * (2 * s - 1) / ((1 - s) ** 2 + s**2)
+    np.testing.assert_allclose(records[-1].x_t, gain * records[0].x_t, rtol=1e-4, atol=1e-5)
 
 
 def test_classes_and_a_null_label_make_guidance_possible():

@@ -1,8 +1,10 @@
 """The samplers, one file each; a file registers its generator with `@sampler`.
 
-A sampler is `(denoise, x, levels, noise, **options)` -> a generator of Step: levels are N + 1,
-the last one CLEAN; it yields N evaluated steps, each with the state before its move, and the clean
-end. It knows nothing of seeds, progress, cancelling or recording, and never writes in place.
+A sampler is `(denoise, x, levels, noise, *, past=(), **options)` -> a generator of Step: levels
+are N + 1, the last one CLEAN; it yields N evaluated steps, each with the state before its move,
+and the clean end. To go on from step k it is given that step's x and in `past` the steps before
+(`history` of them, at least one). It knows nothing of seeds, progress, cancelling or recording,
+and never writes in place.
 """
 
 from __future__ import annotations
@@ -25,7 +27,15 @@ Sampler = TypeVar("Sampler", bound=Callable[..., "Generator[Step, None, None]"])
 
 @dataclass(frozen=True, slots=True)
 class SamplerInfo:
-    """What the panel, the command line and the tests need to know of a sampler."""
+    """What the panel, the command line and the tests need to know of a sampler.
+
+    order: how the error falls with N where no noise is added, with the default options.
+    nfe_per_step: evaluations in every step but the last, which always takes one.
+    stages: further points kept with every step but the last; stage_estimates says whether each
+        has an estimate of its own. history: how many steps before it the next one depends on.
+    off_grid: it evaluates at levels of its own and is given `at_ratio`, the schedule's method.
+    pure_noise: whether it can start where no signal is left (alpha = 0).
+    """
 
     name: str
     title: str
@@ -35,6 +45,15 @@ class SamplerInfo:
     options: tuple[Option, ...]
     source: str
     generate: Callable[..., Generator[Step, None, None]]
+    stages: int = 0
+    stage_estimates: bool = True
+    history: int = 0
+    off_grid: bool = False
+    pure_noise: bool = True
+
+    def nfe(self, n_steps: int) -> int:
+        """Network evaluations of one sample in a run of `n_steps`, without guidance."""
+        return self.nfe_per_step * (n_steps - 1) + 1
 
 
 _REGISTRY: dict[str, SamplerInfo] = {}
@@ -49,12 +68,29 @@ def sampler(
     stochastic: bool,
     options: tuple[Option, ...] = (),
     source: str,
+    stages: int = 0,
+    stage_estimates: bool = True,
+    history: int = 0,
+    off_grid: bool = False,
+    pure_noise: bool = True,
 ) -> Callable[[Sampler], Sampler]:
     """Register the decorated generator under `name` with the facts about it."""
 
     def register(generate: Sampler) -> Sampler:
         _REGISTRY[name] = SamplerInfo(
-            name, title, order, nfe_per_step, stochastic, options, source, generate
+            name=name,
+            title=title,
+            order=order,
+            nfe_per_step=nfe_per_step,
+            stochastic=stochastic,
+            options=options,
+            source=source,
+            generate=generate,
+            stages=stages,
+            stage_estimates=stage_estimates,
+            history=history,
+            off_grid=off_grid,
+            pure_noise=pure_noise,
         )
         return generate
 

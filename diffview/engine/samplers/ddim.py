@@ -1,19 +1,19 @@
 """DDIM(eta): from full determinism (0) to DDPM's own noise (1).
 
     x' = alpha' x0_hat + sqrt(sigma'^2 - s^2) eps_hat + s z,
-    s  = eta * (sigma' / sigma) * sqrt(1 - alphas_cumprod / alphas_cumprod')
+    s  = eta * (sigma' / sigma) * sqrt(sigma^2 - (alpha / alpha')^2 sigma'^2)
 
-Song, Meng, Ermon (2021), arXiv 2010.02502, eq. 12 and 16.
+Song, Meng, Ermon (2021), arXiv 2010.02502, eq. 12 and 16, where alpha^2 + sigma^2 = 1 and so the
+last root is sqrt(1 - alphas_cumprod / alphas_cumprod'); written thus it holds for every level.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Generator, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from diffview.engine.estimate import Denoise, Move, Noise, Step, last_step
+from diffview.engine.estimate import Denoise, Move, Noise, Step, first_index, last_step
 from diffview.engine.levels import NoiseLevel
 from diffview.engine.options import Option
 from diffview.engine.samplers import sampler
@@ -41,10 +41,17 @@ ETA = Option(
     source="Song, Meng, Ermon 2021, arXiv 2010.02502, eq. 12",
 )
 def ddim(
-    denoise: Denoise, x: Tensor, levels: Sequence[NoiseLevel], noise: Noise, *, eta: float = 0.0
+    denoise: Denoise,
+    x: Tensor,
+    levels: Sequence[NoiseLevel],
+    noise: Noise,
+    *,
+    past: Sequence[Step] = (),
+    eta: float = 0.0,
 ) -> Generator[Step, None, None]:
     """Sample along `levels` (N + 1, the last clean) from x (B, *D)."""
-    for i, (level, target) in enumerate(pairwise(levels)):
+    for i in range(first_index(past), len(levels) - 1):
+        level, target = levels[i], levels[i + 1]
         estimate = denoise(x, level)
         s = noise_std(level, target, eta)
         keep = math.sqrt(max(target.sigma**2 - s**2, 0.0))
@@ -57,8 +64,8 @@ def ddim(
 
 def noise_std(level: NoiseLevel, target: NoiseLevel, eta: float) -> float:
     """s, the standard deviation of the fresh noise of one step, in units of x."""
-    shrink = 1 - level.alphas_cumprod / target.alphas_cumprod
-    return eta * target.sigma / level.sigma * math.sqrt(max(shrink, 0.0))
+    fresh = level.sigma**2 - (level.alpha / target.alpha * target.sigma) ** 2
+    return eta * target.sigma / level.sigma * math.sqrt(max(fresh, 0.0))
 
 
 def _move(level: NoiseLevel, target: NoiseLevel, keep: float, s: float, rederived: bool) -> Move:

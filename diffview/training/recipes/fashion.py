@@ -37,7 +37,7 @@ from diffview.training.sheet import class_sheet
 
 SETTINGS = TrainSettings(samples=384_000)
 CONFIG = UNetConfig(channels=1, size=28, base=64, blocks=1, classes=len(FASHION_CLASSES))
-SCHEDULE = schedules.named("cosine")
+SCHEDULE = schedules.discrete("cosine")
 
 
 @dataclass(frozen=True)

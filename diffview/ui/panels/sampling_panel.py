@@ -10,6 +10,7 @@ from PySide6.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QGridLayout,
+    QLineEdit,
     QSpinBox,
     QWidget,
 )
@@ -184,6 +185,10 @@ class SamplingPanel(Card):
             box = QCheckBox("on")
             box.toggled.connect(request)
             return box
+        if isinstance(option.default, str):
+            line = QLineEdit(placeholderText="none")
+            line.editingFinished.connect(lambda: request(line.text()))
+            return line
         low = -1e6 if option.low is None else option.low
         high = 1e6 if option.high is None else option.high
         spin = QDoubleSpinBox(minimum=low, maximum=high, decimals=2, singleStep=0.1)
@@ -197,5 +202,7 @@ def _show_value(widget: QWidget, value: Value) -> None:
         widget.setCurrentIndex(widget.property("choices").index(value))
     elif isinstance(widget, QCheckBox):
         widget.setChecked(bool(value))
+    elif isinstance(widget, QLineEdit):
+        widget.setText(str(value))
     elif isinstance(widget, QDoubleSpinBox):
         widget.setValue(float(value))

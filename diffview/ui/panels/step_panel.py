@@ -95,7 +95,7 @@ def step_numbers(record: StepRecord, sample: int, n_steps: int) -> dict[str, str
         "w0": "–" if move is None else number(move.w0),
         "w1": "–" if move is None else number(move.w1),
         "w_raw": "–" if move is None else number(move.w_raw),
-        "noise_std": "–" if move is None else number(move.noise_std),
+        "noise_std": _std(math.nan if move is None else move.noise_std),
         "eps": "–" if clean else f"{_rms(quantities.find('eps').values(record)[sample]):.4f}",
         "nfe": str(record.nfe),
         "ms": f"{1000 * record.seconds:.1f}",
@@ -150,3 +150,7 @@ class MousePanel(Card):
 def signed(value: float) -> str:
     """A number with its sign and three decimals."""
     return f"{value:+.3f}".replace("-", "−")
+
+
+def _std(value: float) -> str:
+    return "–" if math.isnan(value) else number(value)

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+
 import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 from diffusers.schedulers import scheduling_ddpm
 
 from diffview.engine import samplers, schedules, spacings
+
+
+def _load_measure():
+    path = Path(__file__).with_name("measure.py")
+    spec = importlib.util.spec_from_file_location("sampler_measure", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def measure():
+    """The module beside this file: textbook loops, diffusers' loops, exact solutions."""
+    return _load_measure()
+
 
 SHAPE = (2, 5)
 PREDICTION = {"eps": "epsilon", "x0": "sample", "v": "v_prediction"}
@@ -67,7 +85,7 @@ class Bench:
                 prediction_type=PREDICTION[prediction],
                 timestep_spacing=spacing,
                 clip_sample=clip,
-                variance_type=f"fixed_{variance}",
+                variance_type=variance if "_" in variance else f"fixed_{variance}",
             )
         )
         scheduler.set_timesteps(n_steps)

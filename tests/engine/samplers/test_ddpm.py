@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffview.engine import guidance, samplers, schedules, spacings
+from diffview.engine.conversions import x0_from_eps
 from diffview.engine.estimate import Estimate
-from diffview.engine.samplers.ddpm import posterior
+from diffview.engine.samplers.ddpm import learned_std, posterior
+from diffview.errors import InputError
 
 GRIDS = [
     *(("leading", n) for n in (1, 2, 7, 13, 50)),
@@ -115,6 +117,40 @@ def test_the_weights_are_those_of_bayes_rule(data, name):
     large = posterior(level, target, "large")
     assert (large.w0, large.w1) == (move.w0, move.w1)
     assert large.noise_std**2 == pytest.approx(1 - r**2, rel=1e-9)
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 7, 50])
+def test_a_learned_variance_equals_that_of_diffusers(bench, monkeypatch, n_steps):
+    def network(x, t):
+        """Eps in the first half of the channels, v of the variance in the second."""
+        return torch.cat([torch.tanh(0.7 * x) + 0.1 * x, torch.sin(3 * x)], dim=1)
+
+    def denoise(x_t, level):
+        eps, v = network(x_t, level.t).chunk(2, dim=1)
+        return Estimate(x0_from_eps(x_t, eps, level), variance_mix=(v + 1) / 2)
+
+    ours = bench.ours("ddpm", denoise, n_steps, "leading", variance="learned")
+    theirs, estimates = bench.ddpm(
+        network, "eps", n_steps, "leading", monkeypatch, variance="learned_range"
+    )
+    torch.testing.assert_close(ours[-1].x_t, theirs, rtol=1e-8, atol=1e-8)
+    for step, estimate in zip(ours, estimates, strict=False):
+        torch.testing.assert_close(step.estimate.x0_hat, estimate, rtol=1e-8, atol=1e-8)
+
+
+def test_a_learned_variance_of_a_network_that_has_none_is_refused(bench, predicting_network):
+    _, denoise = predicting_network("eps")
+    with pytest.raises(InputError, match="learned no variance: choose variance=small"):
+        bench.ours("ddpm", denoise, 5, "leading", variance="learned")
+
+
+@given(mix=st.floats(0, 1), t=st.integers(2, 999))
+def test_a_learned_variance_lies_between_small_and_large_in_logarithms(mix, t):
+    levels = [schedules.named("linear").level(time) for time in (t, t - 1)]
+    estimate = Estimate(torch.zeros(1), variance_mix=torch.tensor([mix], dtype=torch.float64))
+    small, large = (posterior(*levels, kind).noise_std for kind in ("small", "large"))
+    expected = mix * math.log(large) + (1 - mix) * math.log(small)
+    assert learned_std(*levels, estimate).log().item() == pytest.approx(expected, rel=1e-9)
 
 
 def test_published_variances_of_the_linear_schedule():
