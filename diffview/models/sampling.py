@@ -11,6 +11,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,11 +22,10 @@ import diffview
 from diffview import tensorfile
 from diffview.engine import samplers
 from diffview.engine import spec as specs
-from diffview.engine.conversions import TO_X0
 from diffview.engine.denoiser import Denoiser
 from diffview.engine.options import TIMES, Value, numbers
 from diffview.engine.spacings import LIST
-from diffview.engine.spec import Condition, Guidance, RunSpec
+from diffview.engine.spec import Condition, Facts, Guidance, RunSpec
 from diffview.engine.trajectory import (
     DEFAULT_BUDGET,
     Float32,
@@ -103,21 +103,32 @@ def spec_for(
             options=tuple({**_card_options(card, name), **(options or {})}.items()),
         )
     )
-    _check_first_level(card, spec)
+    facts = facts_of(card, guidable=guidable)
+    asked = {name for name, _ in spec.options} & set(options or {})
+    # A default of the card's that does nothing here is left out; a person's own is refused.
+    unused = specs.idle(spec, facts).keys() - asked
+    spec = replace(spec, options=tuple(pair for pair in spec.options if pair[0] not in unused))
+    for reason in specs.conflicts(spec, facts):
+        raise InputError(reason)
     return spec
+
+
+def facts_of(card: ModelCard, *, guidable: bool = True) -> Facts:
+    """What `spec.conflicts` must know of a model; `guidable` if it has a label that means none."""
+    return Facts(
+        schedule=card.schedule,
+        prediction=card.prediction,
+        conditional=bool(card.classes),
+        null=bool(card.classes) and guidable,
+        learned_variance=card.learned_variance,
+        latent=card.latent,
+    )
 
 
 def _listed(card: ModelCard, sampler: str, options: Mapping[str, Value]) -> int:
     """How many times were typed: as many are the steps."""
     times = {**_card_options(card, sampler), **options}.get("times", "")
     return len(numbers(TIMES.checked(times))) or 1
-
-
-def _check_first_level(card: ModelCard, spec: RunSpec) -> None:
-    """Whether the model's schedule has so many steps, and its prediction means x0 at the first."""
-    start = spec.levels(card.schedule)[0]
-    if card.prediction in TO_X0:
-        TO_X0[card.prediction](0.0, 0.0, start)
 
 
 def _guidance(card: ModelCard, scale: float | None, label: Label, *, guidable: bool) -> Guidance:

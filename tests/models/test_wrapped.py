@@ -1,5 +1,7 @@
 """wrap(): a callable becomes a model that runs, and everything unusable is an InputError."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -59,7 +61,7 @@ def test_gaussian_data_through_a_flow_network_end_with_their_own_spread(n_steps)
     records = list(run(denoiser, spec))
     # One straight step s -> s' multiplies x by 1 + (s' - s)(2 s - 1) / ((1 - s)^2 + s^2).
     gain, times = 1.0, [1 - k / n_steps for k in range(n_steps + 1)]
-    for s, after in zip(times, times[1:], strict=False):
+    for s, after in pairwise(times):
         gain *= 1 + (after - s) * (2 * s - 1) / ((1 - s) ** 2 + s**2)
     np.testing.assert_allclose(records[-1].x_t, gain * records[0].x_t, rtol=1e-4, atol=1e-5)
 
