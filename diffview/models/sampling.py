@@ -40,6 +40,8 @@ from diffview.models.card import ModelCard
 if TYPE_CHECKING:
     import torch
 
+    from diffview.engine.run import Guide
+
 DEFAULTS: Mapping[str, Any] = {
     "sampler": "ddim",
     "steps": 50,
@@ -74,7 +76,7 @@ def spec_for(
     sampler: str | None = None,
     steps: int | None = None,
     spacing: str | None = None,
-    guidance: float | None = None,
+    guidance: float | Guidance | None = None,
     label: Label = None,
     seeds: Sequence[int] = (0,),
     options: Mapping[str, Value] | None = None,
@@ -83,7 +85,8 @@ def spec_for(
     """The checked recipe of a run; what is None comes from the card, else from DEFAULTS.
 
     With a label the run is guided (at gamma 1 too, so that a slider has both terms), without one
-    it is unconditional. `guidable` is False for a model that has no label that means none.
+    it is unconditional. guidance is gamma, or all of it: a Guidance of any kind, with its guide
+    and curve. `guidable` is False for a model that has no label that means none.
     Raises InputError for the first choice that this model cannot do.
     """
     if not card.samples:
@@ -131,7 +134,11 @@ def _listed(card: ModelCard, sampler: str, options: Mapping[str, Value]) -> int:
     return len(numbers(TIMES.checked(times))) or 1
 
 
-def _guidance(card: ModelCard, scale: float | None, label: Label, *, guidable: bool) -> Guidance:
+def _guidance(
+    card: ModelCard, scale: float | Guidance | None, label: Label, *, guidable: bool
+) -> Guidance:
+    if isinstance(scale, Guidance):
+        return scale
     if label is not None and guidable:
         return Guidance("cfg", float(default(card, "guidance") if scale is None else scale))
     if scale is None:
@@ -183,12 +190,16 @@ def trajectory_for(card: ModelCard, spec: RunSpec, budget: int | None = None) ->
 
 
 def sample_into(
-    trajectory: Trajectory, model: Model, init_noise: Float32 | None = None
+    trajectory: Trajectory,
+    model: Model,
+    init_noise: Float32 | None = None,
+    guide: Guide | None = None,
 ) -> Generator[StepRecord, None, None]:
     """Run the trajectory's spec on `model`; each record is yielded after it was offered to it.
 
     All N + 1 records come, also those that a stride does not keep. What was recorded before an
-    error or a close() stays. init_noise (B, *D) replaces the seeded x_T.
+    error or a close() stays. init_noise (B, *D) replaces the seeded x_T; guide is the classifier
+    or the weaker model that the spec's guidance names.
     """
     import torch
 
@@ -199,7 +210,7 @@ def sample_into(
         model.card, spec.condition, spec.batch, torch.device(model.device)
     )
     start = None if init_noise is None else torch.tensor(init_noise)
-    with closing(run(model, spec, condition, start)) as records:
+    with closing(run(model, spec, condition, start, guide)) as records:
         for record in records:
             trajectory.append(record)
             yield record
