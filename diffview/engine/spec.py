@@ -12,11 +12,25 @@ from typing import Any
 import numpy as np
 
 from diffview.engine import samplers, spacings
+from diffview.engine.conflicts import Facts, conflicts, idle, trimmed
 from diffview.engine.finishing import Finish
 from diffview.engine.levels import NoiseLevel
 from diffview.engine.options import RUN_OPTIONS, Option, Value, numbers
 from diffview.engine.schedules import Schedule
 from diffview.errors import InputError
+
+__all__ = [
+    "Facts",
+    "Guidance",
+    "RunSpec",
+    "checked",
+    "conflicts",
+    "declared_options",
+    "from_json",
+    "idle",
+    "parse_seeds",
+    "trimmed",
+]
 
 SPEC_VERSION = 2
 """2 added the guide and the curve of guidance; recipes of version 1 are read too."""
@@ -77,6 +91,10 @@ class RunSpec:
     def option(self, name: str) -> Value:
         """The value of option `name`: as given, else its declared default."""
         return dict(self.options).get(name, declared_options(self.sampler)[name].default)
+
+    def declared(self) -> dict[str, Option]:
+        """The options that this run can have."""
+        return declared_options(self.sampler)
 
     def sampler_options(self) -> dict[str, Value]:
         """What goes to the sampler's generator as keywords."""

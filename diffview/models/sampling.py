@@ -11,6 +11,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,11 +22,10 @@ import diffview
 from diffview import tensorfile
 from diffview.engine import samplers
 from diffview.engine import spec as specs
-from diffview.engine.conversions import TO_X0
 from diffview.engine.denoiser import Denoiser
 from diffview.engine.options import TIMES, Value, numbers
 from diffview.engine.spacings import LIST
-from diffview.engine.spec import Condition, Guidance, RunSpec
+from diffview.engine.spec import Condition, Facts, Guidance, RunSpec
 from diffview.engine.trajectory import (
     DEFAULT_BUDGET,
     Float32,
@@ -39,6 +39,8 @@ from diffview.models.card import ModelCard
 
 if TYPE_CHECKING:
     import torch
+
+    from diffview.engine.run import Guide
 
 DEFAULTS: Mapping[str, Any] = {
     "sampler": "ddim",
@@ -74,7 +76,7 @@ def spec_for(
     sampler: str | None = None,
     steps: int | None = None,
     spacing: str | None = None,
-    guidance: float | None = None,
+    guidance: float | Guidance | None = None,
     label: Label = None,
     seeds: Sequence[int] = (0,),
     options: Mapping[str, Value] | None = None,
@@ -83,7 +85,8 @@ def spec_for(
     """The checked recipe of a run; what is None comes from the card, else from DEFAULTS.
 
     With a label the run is guided (at gamma 1 too, so that a slider has both terms), without one
-    it is unconditional. `guidable` is False for a model that has no label that means none.
+    it is unconditional. guidance is gamma, or all of it: a Guidance of any kind, with its guide
+    and curve. `guidable` is False for a model that has no label that means none.
     Raises InputError for the first choice that this model cannot do.
     """
     if not card.samples:
@@ -103,8 +106,26 @@ def spec_for(
             options=tuple({**_card_options(card, name), **(options or {})}.items()),
         )
     )
-    _check_first_level(card, spec)
+    facts = facts_of(card, guidable=guidable)
+    asked = {name for name, _ in spec.options} & set(options or {})
+    # A default of the card's that does nothing here is left out; a person's own is refused.
+    unused = specs.idle(spec, facts).keys() - asked
+    spec = replace(spec, options=tuple(pair for pair in spec.options if pair[0] not in unused))
+    for reason in specs.conflicts(spec, facts):
+        raise InputError(reason)
     return spec
+
+
+def facts_of(card: ModelCard, *, guidable: bool = True) -> Facts:
+    """What `spec.conflicts` must know of a model; `guidable` if it has a label that means none."""
+    return Facts(
+        schedule=card.schedule,
+        prediction=card.prediction,
+        conditional=bool(card.classes),
+        null=bool(card.classes) and guidable,
+        learned_variance=card.learned_variance,
+        latent=card.latent,
+    )
 
 
 def _listed(card: ModelCard, sampler: str, options: Mapping[str, Value]) -> int:
@@ -113,14 +134,11 @@ def _listed(card: ModelCard, sampler: str, options: Mapping[str, Value]) -> int:
     return len(numbers(TIMES.checked(times))) or 1
 
 
-def _check_first_level(card: ModelCard, spec: RunSpec) -> None:
-    """Whether the model's schedule has so many steps, and its prediction means x0 at the first."""
-    start = spec.levels(card.schedule)[0]
-    if card.prediction in TO_X0:
-        TO_X0[card.prediction](0.0, 0.0, start)
-
-
-def _guidance(card: ModelCard, scale: float | None, label: Label, *, guidable: bool) -> Guidance:
+def _guidance(
+    card: ModelCard, scale: float | Guidance | None, label: Label, *, guidable: bool
+) -> Guidance:
+    if isinstance(scale, Guidance):
+        return scale
     if label is not None and guidable:
         return Guidance("cfg", float(default(card, "guidance") if scale is None else scale))
     if scale is None:
@@ -172,12 +190,16 @@ def trajectory_for(card: ModelCard, spec: RunSpec, budget: int | None = None) ->
 
 
 def sample_into(
-    trajectory: Trajectory, model: Model, init_noise: Float32 | None = None
+    trajectory: Trajectory,
+    model: Model,
+    init_noise: Float32 | None = None,
+    guide: Guide | None = None,
 ) -> Generator[StepRecord, None, None]:
     """Run the trajectory's spec on `model`; each record is yielded after it was offered to it.
 
     All N + 1 records come, also those that a stride does not keep. What was recorded before an
-    error or a close() stays. init_noise (B, *D) replaces the seeded x_T.
+    error or a close() stays. init_noise (B, *D) replaces the seeded x_T; guide is the classifier
+    or the weaker model that the spec's guidance names.
     """
     import torch
 
@@ -188,7 +210,7 @@ def sample_into(
         model.card, spec.condition, spec.batch, torch.device(model.device)
     )
     start = None if init_noise is None else torch.tensor(init_noise)
-    with closing(run(model, spec, condition, start)) as records:
+    with closing(run(model, spec, condition, start, guide)) as records:
         for record in records:
             trajectory.append(record)
             yield record

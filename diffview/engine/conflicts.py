@@ -1,0 +1,154 @@
+"""Which combinations of a recipe make no sense for a model, each with one reason.
+
+The panel greys out what is idle and the command line refuses what conflicts, with these words.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from diffview.engine import samplers, spacings
+from diffview.engine.conversions import TO_X0
+from diffview.engine.levels import NoiseLevel
+from diffview.engine.schedules import Flow, Schedule
+from diffview.errors import InputError
+
+if TYPE_CHECKING:
+    from diffview.engine.spec import RunSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What must be known of a model to judge a recipe.
+
+    conditional: it takes a class or a prompt; null: it can also do without; latent: its samples
+    are no pictures yet.
+    """
+
+    schedule: Schedule
+    prediction: str = "eps"
+    conditional: bool = False
+    null: bool = False
+    learned_variance: bool = False
+    latent: bool = False
+
+
+def conflicts(spec: RunSpec, facts: Facts) -> list[str]:
+    """Every reason against running `spec` on such a model; empty where it makes sense.
+
+    A reason is of a value that cannot be used, or that was changed and would have no effect.
+    `spec` is a checked one.
+    """
+    try:
+        first = spec.levels(facts.schedule)[0]
+    except InputError as error:
+        return [str(error)]
+    return [
+        *_of_the_start(spec, facts, first),
+        *_of_guidance(spec, facts),
+        *_of_the_model(spec, facts),
+        *(f"{name}: {why}" for name, why in idle(spec, facts).items() if _changed(spec, name)),
+    ]
+
+
+def idle(spec: RunSpec, facts: Facts) -> dict[str, str]:
+    """The options that do nothing in this recipe, each with its reason."""
+    reasons = {
+        "rho": spec.spacing != "karras" and "only spacing 'karras' has a ρ",
+        "steps_offset": _offset_idle(spec, facts),
+        "shift": _shift_idle(spec, facts),
+        "times": spec.spacing != spacings.LIST and "only spacing 'list' takes typed times",
+        "threshold": spec.option("clip") != "threshold" and "only clip=threshold has a quantile",
+        "rederive_eps": spec.option("clip") == "none" and "nothing is clipped",
+        "rescale": spec.guidance.kind == "none" and "without guidance nothing is rescaled",
+        "rescale_space": spec.option("rescale") == 0 and "nothing is rescaled (rescale is 0)",
+        "interval": spec.guidance.kind == "none" and "there is no guidance to limit",
+        "noise_path": not _draws_noise(spec) and "this sampler adds no noise on its way",
+        **dict.fromkeys(("s_tmin", "s_tmax", "s_noise"), _churn_idle(spec)),
+    }
+    return {name: why for name, why in reasons.items() if why and name in spec.declared()}
+
+
+def trimmed(spec: RunSpec, facts: Facts) -> RunSpec:
+    """The spec without the options that would do nothing."""
+    unused = idle(spec, facts)
+    return replace(spec, options=tuple(pair for pair in spec.options if pair[0] not in unused))
+
+
+def _of_the_start(spec: RunSpec, facts: Facts, first: NoiseLevel) -> list[str]:
+    reasons = []
+    if facts.prediction in TO_X0:
+        try:
+            TO_X0[facts.prediction](0.0, 0.0, first)
+        except InputError as error:
+            reasons.append(str(error))
+    if first.alpha > 0:
+        return reasons
+    where = f"spacing '{spec.spacing}' starts at alpha = 0 (pure noise)"
+    if not samplers.find(spec.sampler).pure_noise:
+        reasons.append(f"{where}, where sampler '{spec.sampler}' cannot begin: choose leading")
+    if spec.guidance.kind == "classifier":
+        reasons.append(f"{where}, where a classifier cannot guide: choose leading")
+    guided = spec.guidance.kind != "none"
+    if guided and float(spec.option("rescale")) > 0 and spec.option("rescale_space") == "eps":
+        reasons.append(f"{where}, where eps cannot be rescaled: choose rescale_space=v")
+    return reasons
+
+
+def _of_guidance(spec: RunSpec, facts: Facts) -> list[str]:
+    kind, reasons = spec.guidance.kind, []
+    if kind == "cfg" and not facts.conditional:
+        reasons.append("this model takes no condition, so there is nothing to steer to")
+    elif kind in ("cfg", "classifier") and spec.condition is None:
+        reasons.append(f"guidance '{kind}' needs a condition to steer to: choose one")
+    elif kind == "cfg" and not facts.null:
+        reasons.append("this model has no 'no condition' input, so it cannot be guided this way")
+    if kind in spec.guidance.NEED_GUIDE and not spec.guidance.guide:
+        reasons.append(f"guidance '{kind}' needs a second model: name its guide")
+    if kind not in spec.guidance.NEED_GUIDE and spec.guidance.guide:
+        reasons.append(f"guidance '{kind}' uses no second model, and '{spec.guidance.guide}' is")
+    if kind == "none" and spec.guidance.curve:
+        reasons.append("a guidance curve does nothing without guidance")
+    return reasons
+
+
+def _of_the_model(spec: RunSpec, facts: Facts) -> list[str]:
+    reasons = []
+    if facts.latent and spec.option("clip") != "none":
+        reasons.append("this model's samples are latents, which have no range to clip to")
+    asked = "variance" in spec.declared() and spec.option("variance") == "learned"
+    if asked and not facts.learned_variance:
+        reasons.append("this model's network has learned no variance: choose small or large")
+    return reasons
+
+
+def _offset_idle(spec: RunSpec, facts: Facts) -> str:
+    if spec.spacing != "leading":
+        return "only spacing 'leading' has an offset"
+    return "" if facts.schedule.discrete else "this model's times are not counted"
+
+
+def _shift_idle(spec: RunSpec, facts: Facts) -> str:
+    if not isinstance(facts.schedule, Flow):
+        return "only the times of a flow are shifted"
+    by_time = spec.spacing in spacings.BY_TIME
+    return "" if by_time else f"spacing '{spec.spacing}' does not go by time"
+
+
+def _churn_idle(spec: RunSpec) -> str:
+    churns = "churn" in spec.declared() and spec.option("churn") != 0
+    return "" if churns else "churn is 0"
+
+
+def _draws_noise(spec: RunSpec) -> bool:
+    amounts = [spec.option(name) for name in ("eta", "churn") if name in spec.declared()]
+    return samplers.find(spec.sampler).stochastic and all(amount != 0 for amount in amounts)
+
+
+def _changed(spec: RunSpec, name: str) -> bool:
+    value, default = spec.option(name), spec.declared()[name].default
+    if isinstance(value, float) and isinstance(default, float):
+        return not math.isclose(value, default)
+    return value != default

@@ -1,0 +1,60 @@
+"""spec_for and sample_into: from choices to a recipe that makes sense, and to its run."""
+
+import numpy as np
+import pytest
+
+from diffview.engine import schedules
+from diffview.engine.spec import Guidance
+from diffview.errors import InputError
+from diffview.models import sampling
+from diffview.models.wrapped import wrap
+
+
+def test_a_typed_list_of_times_is_as_many_steps(make_card):
+    spec = sampling.spec_for(make_card(), spacing="list", options={"times": "900, 500.5, 20"})
+    assert spec.n_steps == 3
+    assert [level.t for level in spec.levels(make_card().schedule)] == [900, 500.5, 20, 0]
+    with pytest.raises(InputError, match="has 3 times and the run 5 steps"):
+        sampling.spec_for(
+            make_card(), spacing="list", steps=5, options={"times": "900, 500.5, 20"}
+        )
+
+
+def test_an_option_without_effect_is_refused_if_typed_and_left_out_if_the_cards(make_card):
+    card = make_card(defaults={"options": {"rho": 5.0, "clip": "clamp", "rederive_eps": False}})
+    assert dict(sampling.spec_for(card).options) == {"clip": "clamp", "rederive_eps": False}
+    assert dict(sampling.spec_for(card, options={"clip": "none"}).options) == {"clip": "none"}
+    assert sampling.spec_for(card, spacing="karras").option("rho") == 5.0
+    with pytest.raises(InputError, match="rho: only spacing 'karras'"):
+        sampling.spec_for(card, options={"rho": 3.0})
+
+
+@pytest.mark.parametrize(
+    ("changes", "choices", "message"),
+    [
+        ({}, {"sampler": "ddpm", "options": {"variance": "learned"}}, "learned no variance"),
+        ({"latent": True}, {"options": {"clip": "threshold"}}, "samples are latents"),
+        ({}, {"guidance": Guidance("autoguidance", 2.0)}, "needs a second model: name its guide"),
+        ({}, {"guidance": Guidance("classifier", 2.0, "c")}, "needs a condition to steer to"),
+        (
+            {"prediction": "eps", "schedule": schedules.named("linear", zero_snr=True)},
+            {},
+            "at alpha = 0",
+        ),
+    ],
+)
+def test_what_makes_no_sense_for_the_model_is_refused(make_card, changes, choices, message):
+    with pytest.raises(InputError, match=message):
+        sampling.spec_for(make_card(**changes), **choices)
+
+
+def test_a_run_is_guided_by_the_model_it_is_given():
+    strong, weak = (wrap(lambda x, t, a=a: a * x, shape=(2,), prediction="x0") for a in (0.5, 0.2))
+    spec = sampling.spec_for(
+        strong.card, steps=2, guidance=Guidance("autoguidance", 2.0, "weak"), seeds=(1,)
+    )
+    trajectory = sampling.trajectory_for(strong.card, spec)
+    first = next(sampling.sample_into(trajectory, strong, guide=weak))
+    np.testing.assert_allclose(first.base, 0.2 * first.x_t, rtol=1e-6)
+    np.testing.assert_allclose(first.x0_hat, 0.8 * first.x_t, rtol=1e-6)
+    assert first.nfe == 2
