@@ -191,7 +191,7 @@ class SamplingPanel(Card):
             return line
         low = -1e6 if option.low is None else option.low
         high = 1e6 if option.high is None else option.high
-        spin = QDoubleSpinBox(minimum=low, maximum=high, decimals=2, singleStep=0.1)
+        spin = QDoubleSpinBox(minimum=low, maximum=high, decimals=3, singleStep=0.1)
         spin.setKeyboardTracking(False)
         spin.valueChanged.connect(request)
         return spin
