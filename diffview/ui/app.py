@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import faulthandler
 import logging
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import TracebackType
@@ -50,7 +52,13 @@ class Session:
         self.sampling, self.filing = JobRunner("sampling"), JobRunner("files")
         sources = jobs.bundled_sources()
         if model is not None:
+            sources.pop(model.card.id, None)
             sources = {model.card.id: _given(model), **sources}
+        if not sources:
+            raise InputError(
+                "the bundled models are missing: install diffview again, or open your own from "
+                "Python with diffview.explore(diffview.wrap(network, ...))"
+            )
         self.controller = Controller(sources, self.sampling, budget=_budget(settings))
         self.window = MainWindow(self.controller, self.filing, settings)
         self.window.use_theme(settings.get("theme", PREFERENCES["theme"]))
@@ -93,8 +101,25 @@ class Session:
         """Stop every job and join the threads; harmless a second time."""
         self.controller.close()
         for runner in (self.sampling, self.filing):
-            if not runner.close():
-                log.error("a thread did not stop in time")
+            if runner not in _stuck and not runner.close():
+                _give_up(runner)
+
+
+_stuck: list[JobRunner] = []
+
+
+def _give_up(runner: JobRunner) -> None:
+    """A step that does not end: destroying its thread would abort, so the process just ends."""
+    log.error("a thread did not stop in time")
+    if not _stuck:
+        atexit.register(_leave)
+    _stuck.append(runner)
+
+
+def _leave() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _budget(settings: Settings) -> int:
@@ -132,27 +157,36 @@ def main(file: str | None = None, model: Any = None, run: Any = None) -> int:
         raise InputError(f"{file} does not exist: give a session, a model, or an exported file")
     # Spinning OpenMP workers would steal the GUI's core; torch reads this when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    sys.setswitchinterval(SWITCH_INTERVAL)
     app = _application()
-    app.setApplicationName("diffview")
-    app.setApplicationVersion(diffview.__version__)
-    app.setDesktopFileName("diffview")
     settings = Settings(Path(platformdirs.user_config_dir("diffview")) / "settings.json")
-    _keep_log(settings)
-    session = Session(settings, model, run, file)
-    sys.excepthook = _tell(session)
-    _quit_on_interrupt(app)
-    session.show()
-    try:
-        return int(app.exec())
-    finally:
-        session.close()
+    with _log_kept(settings), _interpreter_borrowed():
+        session = Session(settings, model, run, file)
+        sys.excepthook = _tell(session)
+        _quit_on_interrupt(session.window)
+        session.show()
+        try:
+            return int(app.exec())
+        finally:
+            session.close()
+            session.window.deleteLater()
+            app.sendPostedEvents(session.window, QEvent.Type.DeferredDelete)
+
+
+_own: list[QApplication] = []
+"""The application, if it is ours: it must outlive every widget, also for a second window."""
 
 
 def _application() -> QApplication:
     """The process's own application, such as a notebook's, or a new one."""
     running = QApplication.instance()
-    return running if isinstance(running, QApplication) else QApplication(["diffview"])
+    if isinstance(running, QApplication):
+        return running
+    app = QApplication(["diffview"])
+    app.setApplicationName("diffview")
+    app.setApplicationVersion(diffview.__version__)
+    app.setDesktopFileName("diffview")
+    _own.append(app)
+    return app
 
 
 def _check_display() -> None:
@@ -166,17 +200,46 @@ def _check_display() -> None:
         )
 
 
-def _keep_log(settings: Settings) -> None:
-    """A rotating log file, and a place for the traces of crashes."""
+@contextmanager
+def _log_kept(settings: Settings) -> Iterator[None]:
+    """A rotating log file, and a place for the traces of crashes, while the window is open."""
     folder = Path(platformdirs.user_log_dir("diffview"))
+    with ExitStack() as kept:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _keep_log(folder / "diffview.log", kept)
+            _keep_traces(folder / "crash.log", kept)
+        except OSError as error:
+            settings.trouble = settings.trouble or f"No log can be kept in {folder}: {error}"
+        yield
+
+
+def _keep_log(file: Path, kept: ExitStack) -> None:
+    handler = RotatingFileHandler(file, maxBytes=LOG_BYTES, backupCount=3)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    kept.callback(handler.close)
+    log.addHandler(handler)
+    kept.callback(log.removeHandler, handler)
+
+
+def _keep_traces(file: Path, kept: ExitStack) -> None:
+    if not faulthandler.is_enabled():  # a notebook or a test has its own place for them
+        faulthandler.enable(kept.enter_context(file.open("a")))
+        kept.callback(faulthandler.disable)
+
+
+@contextmanager
+def _interpreter_borrowed() -> Iterator[None]:
+    """What a window changes of the interpreter is as before when a notebook goes on."""
+    interval, hook = sys.getswitchinterval(), sys.excepthook
+    interrupt = signal.getsignal(signal.SIGINT)
+    sys.setswitchinterval(SWITCH_INTERVAL)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handler = RotatingFileHandler(folder / "diffview.log", maxBytes=LOG_BYTES, backupCount=3)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-        logging.getLogger("diffview").addHandler(handler)
-        faulthandler.enable((folder / "crash.log").open("a"))
-    except OSError as error:
-        settings.trouble = settings.trouble or f"No log can be kept in {folder}: {error}"
+        yield
+    finally:
+        sys.setswitchinterval(interval)
+        sys.excepthook = hook
+        signal.signal(signal.SIGINT, interrupt or signal.default_int_handler)
 
 
 def _tell(session: Session) -> Any:
@@ -189,14 +252,15 @@ def _tell(session: Session) -> Any:
         details = "".join(traceback.format_exception(kind, error, trace))
         log.error("unexpected: %s", details)
         text = f"Something unexpected went wrong: {kind.__name__}: {error}"
-        session.window.notices.show_notice(Notice(text, "error", details))
+        # By a signal: it may be another thread's exception.
+        session.controller.noticed.emit(Notice(text, "error", details))
 
     return hook
 
 
-def _quit_on_interrupt(app: Any) -> None:
+def _quit_on_interrupt(window: QWidget) -> None:
     """Ctrl+C in the terminal closes the window: Python needs a moment now and then to see it."""
-    signal.signal(signal.SIGINT, lambda *_: app.quit())
-    timer = QTimer(app)
+    signal.signal(signal.SIGINT, lambda *_: window.close())
+    timer = QTimer(window)
     timer.timeout.connect(lambda: None)
     timer.start(200)
