@@ -38,7 +38,7 @@ def test_an_unknown_recipe_is_refused_with_the_nearest_and_all_names():
 
 def test_the_registry_itself_and_the_command_s_arguments_cost_no_torch():
     code = (
-        "import argparse, sys, diffview.training.command as c, diffview.training.recipes;"
+        "import argparse, sys, diffview.cli.train as c, diffview.training.recipes;"
         "c.add_arguments(argparse.ArgumentParser());"
         "assert not {'torch', 'numpy', 'PIL'} & set(sys.modules)"
     )

@@ -1,4 +1,4 @@
-"""`diffview train`: what it refuses, what it writes, and that nothing is lost on the way."""
+"""A training: what it refuses, what it writes, and that nothing is lost on the way."""
 
 import json
 import os
@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from diffview import tensorfile
+from diffview.cli import train
 from diffview.errors import InputError
 from diffview.models import catalog
-from diffview.training import command
 from diffview.training.job import Job, Plan, Saved
 from diffview.training.loop import Progress
 
@@ -23,7 +23,7 @@ import json, sys
 from pathlib import Path
 import torch
 from diffview.models.unet import UNetConfig
-from diffview.training import command
+from diffview.cli import train
 from diffview.training.job import Job, Plan
 from diffview.training.loop import TrainSettings
 from diffview.training.recipes.fashion import Fashion
@@ -43,7 +43,7 @@ try:
     if given["limit"]:
         import resource
         resource.setrlimit(resource.RLIMIT_FSIZE, (given["limit"],) * 2)
-    sys.exit(command.drive(job, "diffview train again --resume", judge=False, as_json=True))
+    sys.exit(train.drive(job, "diffview train again --resume", judge=False, as_json=True))
 except DiffviewError as error:
     print(error, file=sys.stderr)
     sys.exit(error.exit_code)
@@ -77,12 +77,6 @@ def start(tiny_recipe, tiny_fashion):
     for process in running:
         process.kill()
         process.communicate()
-
-
-def arguments(*words):
-    parser = command.argparse.ArgumentParser()
-    command.add_arguments(parser)
-    return parser.parse_args([str(word) for word in words])
 
 
 @pytest.fixture
@@ -197,7 +191,7 @@ def test_a_resumed_training_keeps_its_own_settings_unless_told(tiny_recipe, plan
 
 def test_the_classifier_s_test_accuracy_enters_its_card(tiny_classifier, plan, capsys):
     job = Job(tiny_classifier, plan())
-    assert command.drive(job, "again", judge=True, as_json=True) == 0
+    assert train.drive(job, "again", judge=True, as_json=True) == 0
     figures = catalog.entry(plan().out).card.figures
     assert 0 <= figures["test accuracy"] <= 1
     assert figures["test pictures"] == 64
@@ -269,55 +263,3 @@ def test_a_checkpoint_of_another_network_is_refused_in_one_line(tiny_recipe, pla
     with pytest.raises(InputError, match="another network") as refused:
         Job(wider, plan(resume=True))
     assert "\n" not in str(refused.value)
-
-
-def test_without_a_recipe_the_known_ones_are_listed(capsys):
-    assert command.run(arguments("--json")) == 0
-    names = [json.loads(line)["name"] for line in capsys.readouterr().out.splitlines()]
-    assert names == ["fashion", "fashion-classifier-clean"]
-
-
-def test_without_out_the_command_asks_for_it():
-    with pytest.raises(InputError, match="--out FILE"):
-        command.run(arguments("fashion"))
-
-
-def test_the_checkpoint_lies_beside_the_model_unless_named(tmp_path):
-    made = command._plan(arguments("fashion", "--out", tmp_path / "a" / "fashion.safetensors"))
-    assert made.checkpoint == tmp_path / "a" / "fashion.ckpt"
-    assert made.sheets == tmp_path / "a" / "fashion-sheets"
-
-
-def test_the_way_to_go_on_repeats_what_was_asked():
-    args = arguments(
-        "fashion", "--out", "my model", "--threads", 1, "--device", "cpu", "--evaluate"
-    )
-    assert command._again(args) == (
-        "diffview train fashion --out 'my model' --resume --threads 1 --device cpu --evaluate"
-    )
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(5, "5 s left"), (600, "10 min left"), (7500, "2 h 5 min left")]
-)
-def test_remaining_time_is_said_as_people_say_it(seconds, text):
-    assert command.remaining(seconds) == text
-
-
-def test_the_smoothed_loss_is_the_plain_mean_at_first():
-    smooth = None
-    for step, loss in enumerate([4.0, 2.0, 3.0, 7.0], start=1):
-        smooth = command.smoothed(smooth, loss, step)
-    assert smooth == pytest.approx(4.0)
-
-
-def test_a_terminal_gets_one_line_that_renews_itself(plan, monkeypatch, capsys):
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    now = iter(range(100))
-    teller = command._Teller("fashion", plan(), as_json=False, clock=lambda: next(now))
-    teller.progress(Progress(1, 10, 16, 0.5, 100.0))
-    teller.progress(Progress(2, 10, 32, 0.4, 100.0))
-    teller.say("done")
-    err = capsys.readouterr().err
-    assert err.count("\r") >= 2 and err.endswith("done\n")
-    assert "step 2/10" in err and "s left" in err

@@ -1,0 +1,71 @@
+"""`diffview train`: its words, and what it says while it works."""
+
+import argparse
+import json
+import sys
+
+import pytest
+
+from diffview.cli import train
+from diffview.errors import InputError
+from diffview.training.job import Plan
+from diffview.training.loop import Progress
+
+
+def arguments(*words):
+    parser = argparse.ArgumentParser()
+    train.add_arguments(parser)
+    return parser.parse_args([str(word) for word in words])
+
+
+def test_without_a_recipe_the_known_ones_are_listed(capsys):
+    assert train.run(arguments("--json")) == 0
+    names = [json.loads(line)["name"] for line in capsys.readouterr().out.splitlines()]
+    assert names == ["fashion", "fashion-classifier-clean"]
+
+
+def test_without_out_the_command_asks_for_it():
+    with pytest.raises(InputError, match="--out FILE"):
+        train.run(arguments("fashion"))
+
+
+def test_the_checkpoint_lies_beside_the_model_unless_named(tmp_path):
+    made = train._plan(arguments("fashion", "--out", tmp_path / "a" / "fashion.safetensors"))
+    assert made.checkpoint == tmp_path / "a" / "fashion.ckpt"
+    assert made.sheets == tmp_path / "a" / "fashion-sheets"
+
+
+def test_the_way_to_go_on_repeats_what_was_asked():
+    args = arguments(
+        "fashion", "--out", "my model", "--threads", 1, "--device", "cpu", "--evaluate"
+    )
+    assert train._again(args) == (
+        "diffview train fashion --out 'my model' --resume --threads 1 --device cpu --evaluate"
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(5, "5 s left"), (600, "10 min left"), (7500, "2 h 5 min left")]
+)
+def test_remaining_time_is_said_as_people_say_it(seconds, text):
+    assert train.remaining(seconds) == text
+
+
+def test_the_smoothed_loss_is_the_plain_mean_at_first():
+    smooth = None
+    for step, loss in enumerate([4.0, 2.0, 3.0, 7.0], start=1):
+        smooth = train.smoothed(smooth, loss, step)
+    assert smooth == pytest.approx(4.0)
+
+
+def test_a_terminal_gets_one_line_that_renews_itself(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    now = iter(range(100))
+    plan = Plan(out=tmp_path / "m.safetensors", checkpoint=tmp_path / "m.ckpt")
+    teller = train._Teller("fashion", plan, as_json=False, clock=lambda: next(now))
+    teller.progress(Progress(1, 10, 16, 0.5, 100.0))
+    teller.progress(Progress(2, 10, 32, 0.4, 100.0))
+    teller.say("done")
+    err = capsys.readouterr().err
+    assert err.count("\r") >= 2 and err.endswith("done\n")
+    assert "step 2/10" in err and "s left" in err
