@@ -10,7 +10,7 @@ import math
 import pytest
 import torch
 
-from diffview.engine import guidance
+from diffview.engine import finishing, guidance
 from diffview.engine.levels import CLEAN, NoiseLevel
 
 SDE = {"algorithm_type": "sde-dpmsolver++"}
@@ -25,6 +25,7 @@ CASES = [
     ("dpmpp_2m_sde", {"solver": "heun"}, {**SDE, "solver_type": "heun"}),
     *(("unipc", {"order": k}, {"solver_order": k}) for k in (1, 2, 3)),
 ]
+OF_N_PLUS_1 = ("dpmpp_2m", "dpmpp_2m_sde", "unipc")
 COUNTS = (1, 2, 5, 7, 10, 13, 20, 25, 50, 100)
 
 
@@ -40,25 +41,19 @@ def compared(measure, name, options, config, prediction, n_steps):
 
 
 @pytest.mark.parametrize("prediction", ["eps", "x0", "v"])
+@pytest.mark.parametrize("spacing", ["trailing", "leading", "linspace"])
 @pytest.mark.parametrize(("name", "options", "config"), CASES)
-def test_the_whole_loop_equals_diffusers(measure, name, options, config, prediction):
-    if (name, prediction) == ("euler_ancestral", "x0"):
-        pytest.skip("diffusers has not implemented it")
+def test_the_whole_loop_equals_diffusers(measure, name, options, config, spacing, prediction):
     for n_steps in COUNTS:
         compared(
-            measure, name, options, {**config, "timestep_spacing": "trailing"}, prediction, n_steps
+            measure, name, options, {**config, "timestep_spacing": spacing}, prediction, n_steps
         )
 
 
-@pytest.mark.parametrize("n_steps", [2, 7, 20])
-@pytest.mark.parametrize(
-    "more", [{"timestep_spacing": "leading"}, {"timestep_spacing": "linspace"}]
-)
 @pytest.mark.parametrize(("name", "options", "config"), CASES)
-def test_the_whole_loop_equals_diffusers_on_its_other_grids(
-    measure, name, options, config, more, n_steps
-):
-    compared(measure, name, options, {**config, **more}, "v", n_steps)
+def test_the_whole_loop_of_a_thousand_steps_equals_diffusers(measure, name, options, config):
+    config = {**config, "timestep_spacing": "trailing"}
+    compared(measure, name, options, config, "v", 1000)
 
 
 @pytest.mark.parametrize("schedule", ["scaled_linear", "squaredcos_cap_v2"])
@@ -74,15 +69,10 @@ def test_the_whole_loop_equals_diffusers_on_other_schedules(
     compared(measure, name, options, config, "v", 13)
 
 
-@pytest.mark.parametrize("name", ["euler", "dpmpp_2m", "unipc"])
-def test_the_whole_loop_of_a_thousand_steps_equals_diffusers(measure, name):
-    compared(measure, name, {}, {"timestep_spacing": "trailing"}, "v", 1000)
-
-
 @pytest.mark.parametrize("shift", [1.0, 3.0])
 @pytest.mark.parametrize("name", ["flow_euler", "flow_heun"])
 def test_the_flow_samplers_equal_diffusers_flow_matching(measure, name, shift):
-    for n_steps in COUNTS:
+    for n_steps in (*COUNTS, 1000):
         compared(measure, name, {}, {"shift": shift}, "flow", n_steps)
 
 
@@ -102,8 +92,6 @@ def test_the_multistep_solvers_equal_diffusers_on_flow_levels(measure, name, opt
 def test_the_estimates_are_diffusers_pred_original_sample_at_every_evaluation(
     measure, name, prediction
 ):
-    if (name, prediction) == ("euler_ancestral", "x0"):
-        pytest.skip("diffusers has not implemented it")
     config = {"timestep_spacing": "trailing"}
     steps, theirs = compared(measure, name, {}, config, prediction, 10)
     points = [point for step in steps[:-1] for point in (step, *step.stages)]
@@ -113,16 +101,39 @@ def test_the_estimates_are_diffusers_pred_original_sample_at_every_evaluation(
 
 
 @pytest.mark.parametrize("prediction", ["eps", "x0", "v"])
+@pytest.mark.parametrize("spacing", ["trailing", "leading", "linspace"])
 def test_clipped_heun_equals_diffusers_which_derives_the_slope_from_the_clipped_estimate(
-    measure, prediction
+    measure, spacing, prediction
 ):
     network, raw = measure.predicting(prediction)
-    theirs = measure.Theirs(
-        "heun", network, prediction, 13, timestep_spacing="trailing", clip_sample=True
-    )
-    for rederive in (True, False):
-        clipped = guidance.clamped(raw, -1, 1, rederive_eps=rederive)
-        steps = measure.ours("heun", clipped, theirs.levels)
+    for n_steps in COUNTS:
+        theirs = measure.Theirs(
+            "heun", network, prediction, n_steps, timestep_spacing=spacing, clip_sample=True
+        )
+        for rederive in (True, False):
+            clipped = guidance.clamped(raw, -1, 1, rederive_eps=rederive)
+            steps = measure.ours("heun", clipped, theirs.levels)
+            torch.testing.assert_close(steps[-1].x_t, theirs.end, rtol=1e-9, atol=1e-9)
+
+
+THRESHOLDS = {"thresholding": True, "dynamic_thresholding_ratio": 0.8, "sample_max_value": 1e9}
+
+
+@pytest.mark.parametrize("prediction", ["eps", "x0", "v"])
+@pytest.mark.parametrize("spacing", ["trailing", "leading", "linspace"])
+@pytest.mark.parametrize(
+    ("name", "options", "config"), [case for case in CASES if case[0] in OF_N_PLUS_1]
+)
+def test_the_multistep_solvers_with_dynamic_thresholding_equal_diffusers(
+    measure, name, options, config, spacing, prediction
+):
+    network, raw = measure.predicting(prediction)
+    how = finishing.Finish(clip="threshold", threshold=0.8)
+    limited = guidance.finish(raw, how, rederive_eps=True)
+    config = {**config, **THRESHOLDS, "timestep_spacing": spacing}
+    for n_steps in COUNTS:
+        theirs = measure.Theirs(name, network, prediction, n_steps, **config)
+        steps = measure.ours(name, limited, theirs.levels, **options)
         torch.testing.assert_close(steps[-1].x_t, theirs.end, rtol=1e-9, atol=1e-9)
 
 
@@ -130,9 +141,26 @@ def test_clipped_heun_equals_diffusers_which_derives_the_slope_from_the_clipped_
 
 
 def test_diffusers_has_no_euler_ancestral_for_networks_that_predict_x0(measure):
-    network, _ = measure.predicting("x0")
+    # Above it is told the eps that goes with their x_0.
+    from diffusers import EulerAncestralDiscreteScheduler
+
+    theirs = EulerAncestralDiscreteScheduler(prediction_type="sample")
+    theirs.set_timesteps(5)
+    x = measure.standard_normal(0)
     with pytest.raises(NotImplementedError):
-        measure.Theirs("euler_ancestral", network, "x0", 5)
+        theirs.step(x, theirs.timesteps[0], theirs.scale_model_input(x, theirs.timesteps[0]))
+
+
+@pytest.mark.parametrize("spacing", ["leading", "linspace"])
+@pytest.mark.parametrize("name", OF_N_PLUS_1)
+def test_of_a_thousand_steps_diffusers_dpm_solvers_take_some_twice_and_end_in_nan(
+    measure, name, spacing
+):
+    network, _ = measure.predicting("v")
+    config = {**(SDE if name == "dpmpp_2m_sde" else {}), "timestep_spacing": spacing}
+    theirs = measure.Theirs(name, network, "v", 1000, **config)
+    assert len({level.t for level in theirs.levels[:-1]}) < 1000
+    assert not theirs.end.isfinite().any()
 
 
 def test_diffusers_churn_asks_the_network_before_the_noise_is_put_back(measure):

@@ -30,8 +30,6 @@ CASES = [
 def test_a_sampler_equals_its_authors_loop_at_every_state(
     measure, name, options, prediction, family
 ):
-    if family == "ve" and prediction == "v":
-        pytest.skip("v is a notion of variance preserving levels")
     _, denoise = measure.predicting(prediction)
     for n_steps in (1, 2, 3, 7, 20):
         levels = measure.grid(family, n_steps)
