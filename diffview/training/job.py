@@ -115,7 +115,7 @@ class Job:
         step, path = self.trainer.step, self.plan.checkpoint
         with self._disk_may_refuse(path):
             self.trainer.save(path)
-        picture = self.recipe.sheet(self.trainer.averaged, self.device)
+        picture = self.recipe.sheet(self.trainer.averaged, self.plan.data, self.device)
         if picture is None:
             return Saved(step, path, None)
         target = self.plan.sheets / f"step_{step:06d}.png"
@@ -151,7 +151,7 @@ class Job:
         )
         self.plan.out.parent.mkdir(parents=True, exist_ok=True)
         with self._disk_may_refuse(self.plan.out):
-            publish(self.recipe, network, trained, self.plan.out)
+            publish(self.recipe, self.recipe.shipped(network), trained, self.plan.out)
         return trained
 
     def evaluate(self, n: int = 500) -> Generator[Evaluating, None, dict[str, Any]]:

@@ -11,8 +11,9 @@ import torch
 from diffview.errors import InputError
 from diffview.models.classifier import Classifier, ClassifierConfig
 from diffview.training import recipes
+from diffview.training.augment import shifted
 from diffview.training.recipes.fashion import Fashion, stratified_times
-from diffview.training.recipes.fashion_classifier_clean import FashionClassifierClean, shifted
+from diffview.training.recipes.fashion_classifier_clean import FashionClassifierClean
 
 FOLDER = Path(recipes.__file__).parent
 

@@ -42,7 +42,10 @@ class Recipe(Protocol):
     def config(self) -> Mapping[str, Any]:
         """The network's configuration, for the file's header."""
 
-    def sheet(self, network: nn.Module, device: str) -> Uint8 | None:
+    def shipped(self, network: nn.Module) -> nn.Module:
+        """What of the trained network goes into the model's file."""
+
+    def sheet(self, network: nn.Module, folder: Path | None, device: str) -> Uint8 | None:
         """A picture (H, W, 3) of what the network can do by now; None where there is none."""
 
     def evaluate(

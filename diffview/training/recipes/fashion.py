@@ -142,7 +142,11 @@ class Fashion:
         """The network's shape."""
         return self.network.to_json()
 
-    def sheet(self, network: nn.Module, device: str) -> Uint8:
+    def shipped(self, network: nn.Module) -> nn.Module:
+        """All of it."""
+        return network
+
+    def sheet(self, network: nn.Module, folder: Path | None, device: str) -> Uint8:
         """Every class at two guidance scales."""
         return class_sheet(NetworkDenoiser(self.card(), network, device, self.network.classes))
 

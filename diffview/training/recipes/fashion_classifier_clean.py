@@ -19,6 +19,7 @@ from diffview.engine import schedules
 from diffview.models import catalog, families
 from diffview.models.card import ModelCard
 from diffview.models.classifier import Classifier, ClassifierConfig
+from diffview.training.augment import shifted
 from diffview.training.data import (
     FASHION_CLASSES,
     FASHION_LICENCE,
@@ -61,18 +62,6 @@ class ClassifierTask:
         """Mean cross entropy, in nats, of the batch `indices` (B,)."""
         x_0 = shifted(scaled(self.pictures[indices]), self.shift, generator)
         return F.cross_entropy(network(x_0), self.labels[indices])
-
-
-def shifted(x: Tensor, most: int, generator: torch.Generator) -> Tensor:
-    """x (B, C, S, S), each picture moved by whole pixels, at most `most`; black (-1) comes in."""
-    batch, _, height, width = x.shape
-    device = x.device
-    moves = torch.randint(0, 2 * most + 1, (2, batch, 1), generator=generator, device=device)
-    rows = moves[0] + torch.arange(height, device=device)
-    columns = moves[1] + torch.arange(width, device=device)
-    which = torch.arange(batch, device=device)[:, None, None]
-    padded = F.pad(x, (most,) * 4, value=-1.0).permute(0, 2, 3, 1)
-    return padded[which, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 @recipe(
@@ -120,7 +109,11 @@ class FashionClassifierClean:
         """The network's shape."""
         return self.network.to_json()
 
-    def sheet(self, network: nn.Module, device: str) -> None:
+    def shipped(self, network: nn.Module) -> nn.Module:
+        """All of it."""
+        return network
+
+    def sheet(self, network: nn.Module, folder: Path | None, device: str) -> None:
         """A classifier makes no pictures."""
         return None
 
