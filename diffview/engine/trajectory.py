@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +78,24 @@ class StepRecord:
         """The arrays that are there, by name."""
         return _present(self)
 
+    def of_rows(self, rows: Sequence[int]) -> StepRecord:
+        """The record of these samples in their stead; one sample many times takes no memory."""
+        if not rows:
+            return self
+        stages = tuple(replace(stage, **_picked(stage, rows)) for stage in self.stages)
+        return replace(self, **_picked(self, rows), stages=stages)
+
+
+def _picked(point: StepRecord | StageRecord, rows: Sequence[int]) -> dict[str, Any]:
+    return {name: picked(array, rows) for name, array in point.arrays().items()}
+
+
+def picked(array: Float32, rows: Sequence[int]) -> Float32:
+    """(B, *D) -> (len(rows), *D); a view where all rows are one."""
+    if len(set(rows)) == 1:
+        return np.broadcast_to(array[rows[0]], (len(rows), *array.shape[1:]))
+    return array[list(rows)]
+
 
 def _present(point: StepRecord | StageRecord) -> dict[str, Float32]:
     named = {name: getattr(point, name, None) for name in TENSORS}
@@ -109,9 +128,14 @@ class Trajectory:
         return iter(self._records)
 
     def append(self, record: StepRecord) -> bool:
-        """Keep a record if its turn has come (the end is always kept); says whether it did."""
+        """Keep a record if its turn has come (the end is always kept); says whether it did.
+
+        A step that is there already stays as it is.
+        """
         last = record.i == self.spec.n_steps
         if record.i % self.stride and not last:
+            return False
+        if self._records and record.i <= self._records[-1].i:
             return False
         self._records.append(record)
         return True
@@ -135,8 +159,8 @@ class Trajectory:
 
     @property
     def guided(self) -> bool:
-        """Whether base and direction were recorded."""
-        return bool(self._records) and self._records[0].base is not None
+        """Whether base and direction were recorded, at one step of a branched run at least."""
+        return any(record.base is not None for record in self._records)
 
     @property
     def nbytes(self) -> int:
@@ -154,6 +178,37 @@ class Trajectory:
             raise InputError("this run has no steps yet")
         return min(range(len(self)), key=lambda k: abs(self._records[k].level.t - t))
 
+    def at(self, i: int) -> StepRecord:
+        """The record of step `i`. Raises InputError saying which steps were kept."""
+        for record in self._records:
+            if record.i == i:
+                return record
+        raise InputError(f"step {i} was not recorded; {self._kept()}")
+
+    def _kept(self) -> str:
+        if not self._records:
+            return "this run has no steps yet"
+        last = self._records[-1].i
+        if self.stride == 1 or last == 0:
+            return f"this run has steps 0 to {last}"
+        return f"this run has every {self.stride}-th step to {last}"
+
+    def before(
+        self,
+        i: int,
+        spec: RunSpec,
+        rows: Sequence[int] = (),
+        planned: Sequence[NoiseLevel] = (),
+    ) -> Trajectory:
+        """The records before step `i` as the beginning of a run of `spec`: the same objects.
+
+        With `rows` they are views, or copies, of those samples. planned: see the constructor.
+        """
+        beginning = Trajectory(spec, self.data_shape, self.stride, planned or self._planned)
+        kept = [record for record in list(self._records) if record.i < i]
+        beginning._records = [record.of_rows(rows) for record in kept]
+        return beginning
+
     def snapshot(self) -> Trajectory:
         """The records so far as a run of its own, which a sampler at work does not lengthen."""
         copy = Trajectory(self.spec, self.data_shape, self.stride, self._planned)
@@ -161,12 +216,16 @@ class Trajectory:
         return copy
 
     def stack(self, name: str) -> Float32:
-        """All records' arrays `name` as one (K, B, *D). Raises InputError if not recorded."""
+        """All records' arrays `name` as one (K, B, *D). Raises InputError if not recorded.
+
+        NaN at the steps of a branched run that have none, such as `base` before guidance began.
+        """
         arrays = [record.arrays().get(name) for record in self._records]
-        kept = [array for array in arrays if array is not None]
-        if not kept or len(kept) != len(arrays):
+        some = next((array for array in arrays if array is not None), None)
+        if some is None:
             raise InputError(f"this run recorded no '{name}'")
-        return np.stack(kept)
+        none = np.broadcast_to(np.float32(np.nan), some.shape)
+        return np.stack([none if array is None else array for array in arrays])
 
 
 def estimated_nbytes(spec: RunSpec, data_shape: Sequence[int], stride: int = 1) -> int:

@@ -86,6 +86,7 @@ def euler(
     *,
     past: Sequence[Step] = (),
     at_ratio: Callable[[float], NoiseLevel] | None = None,
+    start: NoiseLevel | None = None,
     churn: float = 0.0,
     s_tmin: float = 0.0,
     s_tmax: float = 1e6,
@@ -93,7 +94,8 @@ def euler(
 ) -> Generator[Step, None, None]:
     """Sample along `levels` (N + 1, the last clean) from x (B, *D).
 
-    at_ratio gives the level at a sigma / alpha; only churn needs it.
+    at_ratio gives the level at a sigma / alpha; only churn needs it. start is the level of x where
+    its churn has been applied: of a recorded step to go on from.
     """
     n_steps = len(levels) - 1
     gamma = min(churn / n_steps, math.sqrt(2) - 1)
@@ -103,7 +105,9 @@ def euler(
         else _Raised(level)
         for level in levels
     ]
-    if not past and raised[0].noise_std > 0:
+    if start is not None:
+        raised[first_index(past)] = _Raised(start)
+    elif not past and raised[0].noise_std > 0:
         x = raised[0].scale * x + raised[0].noise_std * noise(n_steps - 1)
     for i in range(first_index(past), n_steps):
         level, target = raised[i].level, raised[i + 1]
