@@ -59,6 +59,14 @@ def test_every_spacing_gives_exactly_n_different_falling_times_within_range(data
     assert times[0] <= T - 1
 
 
+@pytest.mark.parametrize("spacing", BY_TIME)
+def test_no_number_of_steps_of_a_thousand_gives_one_more_or_a_time_twice_or_below_zero(spacing):
+    for n_steps in range(1, 1001):
+        times = spacings.times(1000, n_steps, spacing)
+        assert len(set(times)) == len(times) == n_steps
+        assert min(times) >= 0
+
+
 @given(data=st.data(), T=st.integers(2, 5000))
 def test_where_each_spacing_starts_and_ends(data, T):
     n_steps = data.draw(st.integers(2, T))

@@ -1,9 +1,9 @@
 """A Gaussian mixture, of which everything is known: x0_hat, score, log p, the probability flow.
 
-Data sum_k w_k N(m_k, s_k^2), each value for itself. At a level they are the mixture of N(alpha m_k,
-alpha^2 s_k^2 + sigma^2), so density, score and posterior are closed; and in one dimension the flow
-keeps every value at its quantile, which gives its exact solution. Unlike Gaussian data, nothing
-here is linear.
+Data sum_k w_k N(m_k, s_k^2), each value for itself. At a level they are the mixture of the
+N(alpha m_k, alpha^2 s_k^2 + sigma^2), so density, score and posterior are closed; and in one
+dimension the flow keeps every value at its quantile, which gives its exact solution. Unlike
+Gaussian data, nothing here is linear.
 """
 
 import math
