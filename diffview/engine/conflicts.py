@@ -42,6 +42,7 @@ def conflicts(spec: RunSpec, facts: Facts) -> list[str]:
     `spec` is a checked one.
     """
     try:
+        _check_churn(spec)
         first = spec.levels(facts.schedule)[0]
     except InputError as error:
         return [str(error)]
@@ -66,6 +67,7 @@ def idle(spec: RunSpec, facts: Facts) -> dict[str, str]:
         "rescale_space": spec.option("rescale") == 0 and "nothing is rescaled (rescale is 0)",
         "interval": spec.guidance.kind == "none" and "there is no guidance to limit",
         "noise_path": not _draws_noise(spec) and "this sampler adds no noise on its way",
+        "set_alpha_to_one": spec.option("compat") == "none" and "only compat=diffusers has it",
         **dict.fromkeys(("s_tmin", "s_tmax", "s_noise"), _churn_idle(spec)),
     }
     return {name: why for name, why in reasons.items() if why and name in spec.declared()}
@@ -140,6 +142,15 @@ def _shift_idle(spec: RunSpec, facts: Facts) -> str:
 def _churn_idle(spec: RunSpec) -> str:
     churns = "churn" in spec.declared() and spec.option("churn") != 0
     return "" if churns else "churn is 0"
+
+
+def _check_churn(spec: RunSpec) -> None:
+    if spec.option("compat") == "none" or _churn_idle(spec):
+        return
+    raise InputError(
+        "diffusers asks the network before churn has put its noise back, at a level that x_t is "
+        "not at; that is not reproduced: churn=0, or compat=none"
+    )
 
 
 def _draws_noise(spec: RunSpec) -> bool:

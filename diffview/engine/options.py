@@ -196,6 +196,16 @@ NOISE_PATH = Option(
     "however many steps they take, so their pictures agree.",
     source="Lévy's construction; k-diffusion's BrownianTreeNoiseSampler",
 )
+COMPAT = Option(
+    name="compat",
+    title="Compatible with",
+    default="none",
+    choices=("none", "diffusers"),
+    help="none: as the papers have it. diffusers: the same numbers as its schedulers, also where "
+    "they are known to be wrong: DDIM's t − T // N, N + 1 points with one dropped, sigma "
+    "interpolated evenly, noise after DDPM's last step.",
+    source="diffusers 0.42, src/diffusers/schedulers",
+)
 
 RUN_OPTIONS = (
     CLIP,
@@ -209,5 +219,6 @@ RUN_OPTIONS = (
     SHIFT,
     TIMES,
     NOISE_PATH,
+    COMPAT,
 )
 """The options that every run has, whatever its sampler."""

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffview.engine import guidance, noise, samplers
+from diffview.engine import compat, guidance, noise, samplers
 from diffview.engine.denoiser import Denoiser, LearnsVariance
 from diffview.engine.estimate import Denoise, Stage, Step
 from diffview.engine.levels import NoiseLevel
@@ -53,12 +53,8 @@ def run(
         return draw(i).to(x.device, x.dtype)
 
     info, options = samplers.find(spec.sampler), spec.sampler_options()
-    if info.off_grid:
-        steps = info.generate(
-            denoise, x, levels, fresh_noise, at_ratio=denoiser.schedule.at_ratio, **options
-        )
-    else:
-        steps = info.generate(denoise, x, levels, fresh_noise, **options)
+    lent = info.lent(denoiser.schedule)
+    steps = info.generate(denoise, x, levels, fresh_noise, **lent, **options)
     try:
         yield from _records(steps, levels, counted, spec)
     finally:
@@ -193,7 +189,7 @@ def _initial(
 ) -> Tensor:
     if init_noise is None:
         z = noise.initial_noise(spec.seeds, denoiser.data_shape).to(denoiser.device)
-        return z * denoiser.schedule.initial_std(start)
+        return z * compat.initial_std(spec, denoiser.schedule, start)
     expected = (spec.batch, *denoiser.data_shape)
     if tuple(init_noise.shape) != expected:
         raise InputError(

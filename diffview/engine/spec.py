@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from diffview.engine import samplers, spacings
+from diffview.engine import compat, samplers, spacings
 from diffview.engine.conflicts import Facts, conflicts, idle, trimmed
 from diffview.engine.finishing import Finish
 from diffview.engine.levels import NoiseLevel
@@ -105,6 +105,16 @@ class RunSpec:
 
         Raises InputError when the schedule has no such N levels.
         """
+        if self.option("compat") == "diffusers":
+            return compat.levels(
+                schedule,
+                self.sampler,
+                self.n_steps,
+                self.spacing,
+                rho=float(self.option("rho")),
+                steps_offset=int(self.option("steps_offset")),
+                shift=float(self.option("shift")),
+            )
         return spacings.levels(
             schedule,
             self.n_steps,
@@ -162,8 +172,9 @@ class RunSpec:
 
 def declared_options(sampler: str) -> dict[str, Option]:
     """The options a run with this sampler has: the sampler's own and those of every run."""
-    own = samplers.find(sampler).options
-    return {option.name: option for option in (*own, *RUN_OPTIONS)}
+    every = {option.name: option for option in RUN_OPTIONS}
+    own = {option.name: option for option in samplers.find(sampler).options}
+    return {name: option for name, option in own.items() if name not in every} | every
 
 
 def checked(spec: RunSpec) -> RunSpec:

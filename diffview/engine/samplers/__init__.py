@@ -14,13 +14,14 @@ import pkgutil
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from diffview.engine.options import Option
 from diffview.errors import InputError
 
 if TYPE_CHECKING:
     from diffview.engine.estimate import Step
+    from diffview.engine.schedules import Schedule
 
 Sampler = TypeVar("Sampler", bound=Callable[..., "Generator[Step, None, None]"])
 
@@ -34,6 +35,7 @@ class SamplerInfo:
     stages: further points kept with every step but the last; stage_estimates says whether each
         has an estimate of its own. history: how many steps before it the next one depends on.
     off_grid: it evaluates at levels of its own and is given `at_ratio`, the schedule's method.
+    by_time: it may move to other times than the grid's and is given the `schedule`.
     pure_noise: whether it can start where no signal is left (alpha = 0).
     """
 
@@ -49,7 +51,13 @@ class SamplerInfo:
     stage_estimates: bool = True
     history: int = 0
     off_grid: bool = False
+    by_time: bool = False
     pure_noise: bool = True
+
+    def lent(self, schedule: Schedule) -> dict[str, Any]:
+        """What of the model's schedule goes to the generator, as keywords."""
+        lent: dict[str, Any] = {"at_ratio": schedule.at_ratio} if self.off_grid else {}
+        return lent | ({"schedule": schedule} if self.by_time else {})
 
     def nfe(self, n_steps: int) -> int:
         """Network evaluations of one sample in a run of `n_steps`, without guidance."""
@@ -72,6 +80,7 @@ def sampler(
     stage_estimates: bool = True,
     history: int = 0,
     off_grid: bool = False,
+    by_time: bool = False,
     pure_noise: bool = True,
 ) -> Callable[[Sampler], Sampler]:
     """Register the decorated generator under `name` with the facts about it."""
@@ -90,6 +99,7 @@ def sampler(
             stage_estimates=stage_estimates,
             history=history,
             off_grid=off_grid,
+            by_time=by_time,
             pure_noise=pure_noise,
         )
         return generate

@@ -5,6 +5,9 @@
 
 Song, Meng, Ermon (2021), arXiv 2010.02502, eq. 12 and 16, where alpha^2 + sigma^2 = 1 and so the
 last root is sqrt(1 - alphas_cumprod / alphas_cumprod'); written thus it holds for every level.
+
+compat=diffusers moves to t - T // N instead of the next time of the grid; with
+set_alpha_to_one off (Stable Diffusion's own) the last step ends at t = 0, with its noise.
 """
 
 from __future__ import annotations
@@ -13,13 +16,16 @@ import math
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
+from diffview.engine.compat import ddim_targets
 from diffview.engine.estimate import Denoise, Move, Noise, Step, first_index, last_step
 from diffview.engine.levels import NoiseLevel
-from diffview.engine.options import Option
+from diffview.engine.options import COMPAT, Option
 from diffview.engine.samplers import sampler
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from diffview.engine.schedules import Schedule
 
 ETA = Option(
     name="eta",
@@ -30,6 +36,14 @@ ETA = Option(
     help="How much fresh noise each step adds: 0 none (deterministic), 1 as much as DDPM.",
     source="Song et al. 2021, arXiv 2010.02502, eq. 16",
 )
+SET_ALPHA_TO_ONE = Option(
+    name="set_alpha_to_one",
+    title="End at α = 1",
+    default=True,
+    help="With compat=diffusers. Off: the last step ends at the schedule's t = 0, with its noise, "
+    "as Stable Diffusion's configuration asks.",
+    source="diffusers 0.42, DDIMScheduler",
+)
 
 
 @sampler(
@@ -37,8 +51,9 @@ ETA = Option(
     title="DDIM",
     order=1,
     stochastic=True,
-    options=(ETA,),
+    options=(ETA, COMPAT, SET_ALPHA_TO_ONE),
     source="Song, Meng, Ermon 2021, arXiv 2010.02502, eq. 12",
+    by_time=True,
 )
 def ddim(
     denoise: Denoise,
@@ -47,11 +62,20 @@ def ddim(
     noise: Noise,
     *,
     past: Sequence[Step] = (),
+    schedule: Schedule | None = None,
     eta: float = 0.0,
+    compat: str = "none",
+    set_alpha_to_one: bool = True,
 ) -> Generator[Step, None, None]:
-    """Sample along `levels` (N + 1, the last clean) from x (B, *D)."""
+    """Sample along `levels` (N + 1, the last clean) from x (B, *D).
+
+    schedule is that of the levels; only compat=diffusers needs it.
+    """
+    targets = tuple(levels[1:])
+    if compat == "diffusers" and schedule is not None:
+        targets = ddim_targets(schedule, levels, to_one=set_alpha_to_one)
     for i in range(first_index(past), len(levels) - 1):
-        level, target = levels[i], levels[i + 1]
+        level, target = levels[i], targets[i]
         estimate = denoise(x, level)
         s = noise_std(level, target, eta)
         keep = math.sqrt(max(target.sigma**2 - s**2, 0.0))

@@ -9,6 +9,9 @@ Ho, Jain, Abbeel (2020), arXiv 2006.11239, eq. 7 and section 3.2. No noise is ad
 the clean picture, with either variance. Where alpha^2 + sigma^2 = 1 beta is the paper's
 1 - alphas_cumprod / alphas_cumprod'; written thus it is Bayes' rule at every level (Kingma et al.
 2021, arXiv 2107.00630, eq. 27).
+
+compat=diffusers adds noise on that way too, unless it starts at t = 0, as its DDPMScheduler does:
+sqrt(beta) of it with large, 1e-10 with small.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from diffview.engine.estimate import (
     last_step,
 )
 from diffview.engine.levels import NoiseLevel
-from diffview.engine.options import Option
+from diffview.engine.options import COMPAT, Option
 from diffview.engine.samplers import sampler
 from diffview.errors import InputError
 
@@ -45,6 +48,8 @@ VARIANCE = Option(
     source="Ho et al. 2020, arXiv 2006.11239, section 3.2; Nichol & Dhariwal 2021, arXiv "
     "2102.09672, eq. 15",
 )
+LEAST_STD = 1e-10
+"""diffusers takes the logarithm of a variance of at least 1e-20."""
 
 
 @sampler(
@@ -52,7 +57,7 @@ VARIANCE = Option(
     title="DDPM",
     order=1,
     stochastic=True,
-    options=(VARIANCE,),
+    options=(VARIANCE, COMPAT),
     source="Ho, Jain, Abbeel 2020, arXiv 2006.11239, eq. 7",
 )
 def ddpm(
@@ -63,35 +68,44 @@ def ddpm(
     *,
     past: Sequence[Step] = (),
     variance: str = "small",
+    compat: str = "none",
 ) -> Generator[Step, None, None]:
     """Sample along `levels` (N + 1, the last clean) from x (B, *D)."""
     for i in range(first_index(past), len(levels) - 1):
         level, target = levels[i], levels[i + 1]
         estimate = denoise(x, level)
-        move = posterior(level, target, variance)
+        floor = LEAST_STD if compat == "diffusers" and level.t > 0 else 0.0
+        move = posterior(level, target, variance, floor)
         yield Step(i, level, x, estimate, move)
         x = move.w0 * estimate.x0_hat + move.w1 * x
-        if target.sigma > 0:
-            std = learned_std(level, target, estimate) if variance == "learned" else move.noise_std
+        if move.noise_std != 0:
+            learned = variance == "learned"
+            std = learned_std(level, target, estimate, floor) if learned else move.noise_std
             x = x + std * noise(i)
     yield last_step(len(levels) - 1, x)
 
 
-def posterior(level: NoiseLevel, target: NoiseLevel, variance: str) -> Move:
-    """The weights of q(x' | x_t, x_0) and the standard deviation of the noise to add."""
+def posterior(level: NoiseLevel, target: NoiseLevel, variance: str, floor: float = 0.0) -> Move:
+    """The weights of q(x' | x_t, x_0) and the standard deviation of the noise to add.
+
+    None is added on the way to the clean picture, unless the small one has a `floor`.
+    """
     shrink = level.alpha / target.alpha
     beta = level.sigma**2 - (shrink * target.sigma) ** 2
     ratio = (target.sigma / level.sigma) ** 2
     w0 = target.alpha * beta / level.sigma**2
     w1 = shrink * ratio
-    if target.sigma == 0:
+    if target.sigma == 0 and floor == 0:
         return Move(w0, w1, 0.0)
     if variance == "learned":  # each value has its own
         return Move(w0, w1, math.nan)
-    return Move(w0, w1, math.sqrt(beta * ratio if variance == "small" else beta))
+    small = max(math.sqrt(beta * ratio), floor)
+    return Move(w0, w1, small if variance == "small" else math.sqrt(beta))
 
 
-def learned_std(level: NoiseLevel, target: NoiseLevel, estimate: Estimate) -> Tensor:
+def learned_std(
+    level: NoiseLevel, target: NoiseLevel, estimate: Estimate, floor: float = 0.0
+) -> Tensor:
     """(B, *D) standard deviations between small and large, as the network said.
 
     Raises InputError when it says nothing of them.
@@ -100,6 +114,6 @@ def learned_std(level: NoiseLevel, target: NoiseLevel, estimate: Estimate) -> Te
         raise InputError(
             "this model's network has learned no variance: choose variance=small or large"
         )
-    small, large = (posterior(level, target, kind).noise_std for kind in ("small", "large"))
+    small, large = (posterior(level, target, kind, floor).noise_std for kind in ("small", "large"))
     std: Tensor = small * (large / small) ** estimate.variance_mix
     return std
