@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     from diffview.training.job import Job, use_threads
 
     use_threads(args.threads)
-    job = Job(info.make(), plan)
+    job = Job(info.make(folder=args.data), plan)
     again = _again(args)
     return drive(job, again, judge=args.evaluate or info.quick_to_judge, as_json=args.json)
 
@@ -101,7 +101,6 @@ def _plan(args: argparse.Namespace) -> Plan:
         samples=args.samples,
         resume=args.resume,
         overwrite=args.overwrite,
-        data=args.data,
         device=args.device,
     )
 

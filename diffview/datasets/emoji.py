@@ -179,8 +179,3 @@ def _one(entry: Mapping[str, Any]) -> Emoji:
     sign = entry["group"] == _SYMBOLS and (subgroup != _GEOMETRIC or "small" in name)
     plain = not (sign or _GENDERED.search(code) or _TIMES.search(name))
     return Emoji(code, name, tuple(entry.get("tags", ())), subgroup, plain)
-
-
-def words(text: str) -> tuple[str, ...]:
-    """The words of a text: lower case, letters and digits only."""
-    return tuple(re.findall(r"[a-z0-9]+", text.lower()))

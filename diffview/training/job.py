@@ -38,7 +38,6 @@ class Plan:
     samples: int | None = None
     resume: bool = False
     overwrite: bool = False
-    data: Path | None = None
     device: str = "auto"
     checkpoint_seconds: float = 180.0
 
@@ -76,9 +75,9 @@ class Job:
         settings = read_settings(plan.checkpoint) if plan.resume else recipe.settings
         if plan.samples is not None:
             settings = replace(settings, samples=plan.samples)
-        task = recipe.task(plan.data, self.device)
+        task = recipe.task(self.device)
         # Read now: a missing test set should not be found out after an hour of training.
-        self._held_out = recipe.task(plan.data, self.device, "test")
+        self._held_out = recipe.task(self.device, "test")
         self.trainer = Trainer(task, settings, self.device)
         if plan.resume:
             self.trainer.resume(plan.checkpoint)
@@ -115,7 +114,7 @@ class Job:
         step, path = self.trainer.step, self.plan.checkpoint
         with self._disk_may_refuse(path):
             self.trainer.save(path)
-        picture = self.recipe.sheet(self.trainer.averaged, self.plan.data, self.device)
+        picture = self.recipe.sheet(self.trainer.averaged, self.device)
         if picture is None:
             return Saved(step, path, None)
         target = self.plan.sheets / f"step_{step:06d}.png"
@@ -157,7 +156,7 @@ class Job:
     def evaluate(self, n: int = 500) -> Generator[Evaluating, None, dict[str, Any]]:
         """Judge the published file as loaded and put the figures into its card."""
         plan = self.plan
-        figures = yield from self.recipe.evaluate(plan.out, plan.data, self.device, n)
+        figures = yield from self.recipe.evaluate(plan.out, self.device, n)
         with self._disk_may_refuse(plan.out):
             add_figures(plan.out, figures)
         return figures

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diffview.datasets.emoji import emoji_pictures, words
+from diffview.datasets.emoji import emoji_pictures
 from diffview.errors import InputError
 
 ENTRIES = [
@@ -106,7 +106,3 @@ def test_words_of_something_else_are_refused(folder):
     package(folder / "emojibase-data-17.0.0.tgz", {"package/en/data.json": b'{"a": 1}'})
     with pytest.raises(InputError, match="does not hold emojibase"):
         emoji_pictures(folder)
-
-
-def test_words_are_lower_case_letters_and_digits():
-    assert words("Jack-O-Lantern 2: Été!") == ("jack", "o", "lantern", "2", "t")

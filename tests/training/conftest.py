@@ -33,18 +33,20 @@ def _write_idx(path, array):
 
 
 @pytest.fixture(scope="session")
-def tiny_recipe():
+def tiny_recipe(tiny_fashion):
     """`fashion` with a network of some 30,000 numbers and 30 steps."""
     network = UNetConfig(
         channels=1, size=28, base=16, multipliers=(1,), blocks=1, attention=(), patch=4, classes=10
     )
     settings = TrainSettings(samples=480, batch=16, warmup_steps=5)
-    return Fashion(settings=settings, network=network)
+    return Fashion(settings, network, tiny_fashion)
 
 
 @pytest.fixture(scope="session")
-def tiny_classifier():
+def tiny_classifier(tiny_fashion):
     """`fashion-classifier-clean` for 30 steps."""
     recipe = FashionClassifierClean()
     settings = TrainSettings(samples=480, batch=16, warmup_steps=5)
-    return replace(recipe, settings=settings, network=replace(recipe.network, width=16))
+    return replace(
+        recipe, settings=settings, network=replace(recipe.network, width=16), folder=tiny_fashion
+    )

@@ -36,10 +36,10 @@ settings = TrainSettings(samples=given["samples"], batch=16, warmup_steps=5)
 folder = Path(given["folder"])
 plan = Plan(
     out=folder / "m.safetensors", checkpoint=folder / "m.ckpt", resume=given["resume"],
-    data=Path(given["data"]), device="cpu", checkpoint_seconds=given["every"],
+    device="cpu", checkpoint_seconds=given["every"],
 )
 try:
-    job = Job(Fashion(settings, network), plan)
+    job = Job(Fashion(settings, network, Path(given["data"])), plan)
     if given["limit"]:
         import resource
         resource.setrlimit(resource.RLIMIT_FSIZE, (given["limit"],) * 2)
@@ -80,12 +80,12 @@ def start(tiny_recipe, tiny_fashion):
 
 
 @pytest.fixture
-def plan(tmp_path, tiny_fashion):
+def plan(tmp_path):
     """plan(**changes): a plan for files in this test's own folder."""
 
     def make(**changes):
         files = {"out": tmp_path / "m.safetensors", "checkpoint": tmp_path / "m.ckpt"}
-        return Plan(**{**files, "data": tiny_fashion, "device": "cpu", **changes})
+        return Plan(**{**files, "device": "cpu", **changes})
 
     return make
 
@@ -237,7 +237,7 @@ def test_a_folder_that_cannot_be_written_is_found_out_at_once(tiny_recipe, plan,
 
 def test_missing_data_say_what_to_install(tiny_recipe, plan, tmp_path):
     with pytest.raises(InputError, match="dataset-fashion-mnist"):
-        Job(tiny_recipe, plan(data=tmp_path / "nowhere"))
+        Job(replace(tiny_recipe, folder=tmp_path / "nowhere"), plan())
 
 
 def test_a_missing_test_set_is_found_out_before_training(
@@ -248,7 +248,7 @@ def test_a_missing_test_set_is_found_out_before_training(
     for path in tiny_fashion.glob("train-*"):
         (half / path.name).write_bytes(path.read_bytes())
     with pytest.raises(InputError, match="t10k-images"):
-        Job(tiny_recipe, plan(data=half))
+        Job(replace(tiny_recipe, folder=half), plan())
 
 
 def test_another_recipe_s_checkpoint_is_refused(tiny_recipe, tiny_classifier, plan):

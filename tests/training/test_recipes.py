@@ -53,7 +53,7 @@ def test_times_are_one_in_each_stratum():
 
 
 def test_dropping_every_label_trains_the_branch_without_a_class(tiny_fashion):
-    task = Fashion().task(tiny_fashion, "cpu")
+    task = Fashion(folder=tiny_fashion).task("cpu")
     seen = []
 
     def network(x_t, t, label):
@@ -94,7 +94,7 @@ def moved(picture, dy, dx):
 
 
 def test_a_classifier_that_knows_nothing_loses_log_of_the_number_of_classes(tiny_fashion):
-    task = FashionClassifierClean().task(tiny_fashion, "cpu")
+    task = FashionClassifierClean(folder=tiny_fashion).task("cpu")
     network = Classifier(ClassifierConfig(channels=1, classes=10))
     torch.nn.init.zeros_(network.head.weight)
     torch.nn.init.zeros_(network.head.bias)

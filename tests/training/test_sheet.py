@@ -42,7 +42,7 @@ def test_a_sheet_leaves_the_network_and_torch_s_random_numbers_alone(tiny_recipe
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
-    tiny_recipe.sheet(network, None, "cpu")
+    tiny_recipe.sheet(network, "cpu")
     assert torch.equal(torch.rand(3), expected)
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
 

@@ -27,14 +27,15 @@ if TYPE_CHECKING:
 
 
 class Recipe(Protocol):
-    """All that is particular to one model."""
+    """All that is particular to one model. Made with the folder of its data, None for where they
+    usually are."""
 
     @property
     def settings(self) -> TrainSettings:
         """How long and how fast to train."""
 
-    def task(self, folder: Path | None, device: str, split: str = "train") -> Task:
-        """What is trained, on the pictures in `folder`; split "test" is kept from training."""
+    def task(self, device: str, split: str = "train") -> Task:
+        """What is trained; the pictures of split "test" are kept from training."""
 
     def card(self) -> ModelCard:
         """What the model will be; figures come later, from the finished file."""
@@ -45,11 +46,11 @@ class Recipe(Protocol):
     def shipped(self, network: nn.Module) -> nn.Module:
         """What of the trained network goes into the model's file."""
 
-    def sheet(self, network: nn.Module, folder: Path | None, device: str) -> Uint8 | None:
+    def sheet(self, network: nn.Module, device: str) -> Uint8 | None:
         """A picture (H, W, 3) of what the network can do by now; None where there is none."""
 
     def evaluate(
-        self, path: Path, folder: Path | None, device: str, n: int
+        self, path: Path, device: str, n: int
     ) -> Generator[Evaluating, None, dict[str, Any]]:
         """Judge the model's file as loaded; returns the card's figures. `n` samples each."""
 

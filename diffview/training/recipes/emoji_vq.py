@@ -119,10 +119,11 @@ class EmojiVq:
 
     settings: TrainSettings = SETTINGS
     network: TokenizerConfig = CONFIG
+    folder: Path | None = None
 
-    def task(self, folder: Path | None, device: str, split: str = "train") -> VqTask:
+    def task(self, device: str, split: str = "train") -> VqTask:
         """Emoji of both styles in memory."""
-        data = emoji_pictures(folder).split(split)
+        data = emoji_pictures(self.folder).split(split)
         return VqTask.from_pictures(data, device, config=self.network)
 
     def shipped(self, network: nn.Module) -> nn.Module:
@@ -153,14 +154,14 @@ class EmojiVq:
         """The network's shape."""
         return self.network.to_json()
 
-    def sheet(self, network: nn.Module, folder: Path | None, device: str) -> Uint8:
+    def sheet(self, network: nn.Module, device: str) -> Uint8:
         """Pictures kept from training, each above its reconstruction."""
         assert isinstance(network, Learning)
-        return pairs_sheet(network.tokenizer, emoji_pictures(folder).split("test"), device)
+        return pairs_sheet(network.tokenizer, emoji_pictures(self.folder).split("test"), device)
 
     def evaluate(
-        self, path: Path, folder: Path | None, device: str, n: int
+        self, path: Path, device: str, n: int
     ) -> Generator[Evaluating, None, dict[str, Any]]:
         """PSNR, code usage and perplexity on the pictures kept from training."""
         tokenizer = families.load(catalog.entry(path), device)
-        return (yield from judged(tokenizer, emoji_pictures(folder), device))
+        return (yield from judged(tokenizer, emoji_pictures(self.folder), device))

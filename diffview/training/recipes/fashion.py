@@ -103,10 +103,11 @@ class Fashion:
 
     settings: TrainSettings = SETTINGS
     network: UNetConfig = CONFIG
+    folder: Path | None = None
 
-    def task(self, folder: Path | None, device: str, split: str = "train") -> FashionTask:
+    def task(self, device: str, split: str = "train") -> FashionTask:
         """Fashion-MNIST in memory."""
-        return FashionTask.from_pictures(fashion_mnist(split, folder), device, self.network)
+        return FashionTask.from_pictures(fashion_mnist(split, self.folder), device, self.network)
 
     def card(self) -> ModelCard:
         """The card, without figures."""
@@ -146,16 +147,18 @@ class Fashion:
         """All of it."""
         return network
 
-    def sheet(self, network: nn.Module, folder: Path | None, device: str) -> Uint8:
+    def sheet(self, network: nn.Module, device: str) -> Uint8:
         """Every class at two guidance scales."""
         return class_sheet(NetworkDenoiser(self.card(), network, device, self.network.classes))
 
     def evaluate(
-        self, path: Path, folder: Path | None, device: str, n: int
+        self, path: Path, device: str, n: int
     ) -> Generator[Evaluating, None, dict[str, Any]]:
         """The shipped classifier's accuracy and Fréchet distance at several guidance scales."""
         model = families.load(catalog.entry(path), device)
         judge = catalog.find("fashion-classifier-clean")
-        real = scaled(torch.from_numpy(fashion_mnist("test", folder).pictures.copy()).to(device))
+        real = scaled(
+            torch.from_numpy(fashion_mnist("test", self.folder).pictures.copy()).to(device)
+        )
         figures = yield from evaluate(model, families.load(judge, device), real, n=n)
         return {"classifier": judge.card.id, **figures}

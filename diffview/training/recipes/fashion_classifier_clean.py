@@ -77,10 +77,11 @@ class FashionClassifierClean:
 
     settings: TrainSettings = SETTINGS
     network: ClassifierConfig = CONFIG
+    folder: Path | None = None
 
-    def task(self, folder: Path | None, device: str, split: str = "train") -> ClassifierTask:
+    def task(self, device: str, split: str = "train") -> ClassifierTask:
         """Fashion-MNIST in memory."""
-        data = fashion_mnist(split, folder)
+        data = fashion_mnist(split, self.folder)
         return ClassifierTask.from_pictures(data, device, config=self.network)
 
     def card(self) -> ModelCard:
@@ -113,15 +114,15 @@ class FashionClassifierClean:
         """All of it."""
         return network
 
-    def sheet(self, network: nn.Module, folder: Path | None, device: str) -> None:
+    def sheet(self, network: nn.Module, device: str) -> None:
         """A classifier makes no pictures."""
         return None
 
     def evaluate(
-        self, path: Path, folder: Path | None, device: str, n: int
+        self, path: Path, device: str, n: int
     ) -> Generator[Evaluating, None, dict[str, Any]]:
         """Accuracy on the whole test set."""
-        test = fashion_mnist("test", folder)
+        test = fashion_mnist("test", self.folder)
         yield Evaluating(0, len(test), "test pictures")
         network = families.load(catalog.entry(path), device)
         pictures = scaled(torch.from_numpy(test.pictures.copy()).to(device))
