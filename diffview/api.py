@@ -9,25 +9,28 @@ The names live in the package itself (`diffview.open`, ...) and load on first us
 
 from __future__ import annotations
 
+import inspect
+import operator
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from diffview.engine import session
+from diffview.engine import samplers, session
 from diffview.engine.options import Value
-from diffview.engine.spec import RunSpec, parse_seeds
+from diffview.engine.spec import Guidance, RunSpec, declared_options, parse_seeds
 from diffview.engine.trajectory import Trajectory
 from diffview.errors import DiffviewError, InputError
 from diffview.models import catalog, sampling
-from diffview.models.sampling import Label, Model
+from diffview.models.sampling import Label, Model, Prompt
 from diffview.models.wrapped import wrap
 
 __all__ = ["Run", "SamplingError", "explore", "load", "open", "sample", "wrap"]
@@ -98,9 +101,17 @@ class Run:
         """sigma of x_t = alpha x_0 + sigma eps, (K,) float64."""
         return self._levels("sigma")
 
-    def save(self, path: str | Path) -> None:
-        """Write the run as a session, for `load`, the window and the command line."""
-        session.save(self.trajectory, Path(path).expanduser(), self.about)
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the run as a session, for `load`, the window and the command line.
+
+        Raises InputError when the file is there already, unless `overwrite` is true.
+        """
+        file = Path(path).expanduser()
+        if file.exists() and not overwrite:
+            raise InputError(
+                f"{file} is there already: choose another name, or save it with overwrite=True"
+            )
+        session.save(self.trajectory, file, self.about)
 
     def _guided(self, name: str) -> Tensor | None:
         return torch.from_numpy(self.trajectory.stack(name)) if self.trajectory.guided else None
@@ -138,17 +149,22 @@ def sample(
     spacing: str | None = None,
     guidance: float | None = None,
     label: Label = None,
+    prompt: Prompt = None,
+    negative_prompt: str | None = None,
     seeds: Seeds | None = None,
     init_noise: Tensor | ArrayLike | None = None,
     options: Mapping[str, Value] | None = None,
     device: str = "auto",
     budget: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    **unknown: object,
 ) -> Run:
     """Run a model (from `open` or `wrap`, an id, or a file) and keep every step.
 
     What is None comes from the model's card, else: "ddim", 50 steps, "trailing", guidance 3 if
-    there is a label. label: a number, a name, or one for each sample. seeds: one sample for each,
+    there is a label or a prompt. label: a number, a name, or one for each sample; prompt: a text,
+    or one for each sample, for models that take texts, and negative_prompt what guidance steers
+    away from. seeds: one sample for each,
     as numbers or as "0-15"; an int is the seed of one sample. init_noise (B, *D) replaces the
     start x_T, and makes seeds 0 to B-1 unless given. budget: bytes to keep, else 2 GiB; where
     that is short fewer steps are kept, with a warning. progress(done, steps) is called after each
@@ -157,20 +173,30 @@ def sample(
     Raises InputError for what cannot be run, SamplingError, whose .run holds the steps before,
     when the network fails or yields NaN.
     """
+    for name in unknown:
+        raise TypeError(_no_argument(name))
     ready = _opened(model, device)
     start = None if init_noise is None else _noise(init_noise)
     spec = sampling.spec_for(
         ready.card,
         sampler=sampler,
-        steps=steps,
+        steps=None if steps is None else _whole("steps", steps),
         spacing=spacing,
-        guidance=guidance,
-        label=label,
+        guidance=_number_or_more(guidance),
+        label=_label(label),
+        prompt=prompt,
+        negative_prompt=negative_prompt,
         seeds=_seeds(seeds, start),
-        options=options,
+        options=_named(options),
         guidable=ready.null_condition(1) is not None,
     )
-    trajectory = sampling.trajectory_for(ready.card, spec, budget)
+    if spec.condition is None and ready.card.classes and ready.null_condition(1) is None:
+        raise InputError(
+            f"model '{ready.card.id}' cannot do without a label: choose one of "
+            f"{', '.join(ready.card.classes[:20])}"
+        )
+    limit = None if budget is None else _whole("budget", budget)
+    trajectory = sampling.trajectory_for(ready.card, spec, limit)
     if trajectory.stride > 1:
         warnings.warn(
             f"to stay within the memory budget one step in {trajectory.stride} is kept; "
@@ -211,6 +237,8 @@ def _opened(model: Model | str | Path, device: str) -> Model:
             f"a {type(model).__name__} is not a model: give an id, a file, or "
             "diffview.wrap(network, shape=..., schedule=..., prediction=...)"
         )
+    if not isinstance(device, str):
+        raise InputError(f"device = {device!r} is not a name such as 'cpu' or 'cuda:0'")
     if device != "auto" and sampling.choose_device(device) != torch.device(model.device):
         raise InputError(
             f"the model lies on {model.device}, not on {device}: say where when it is opened or "
@@ -222,7 +250,10 @@ def _opened(model: Model | str | Path, device: str) -> Model:
 def _noise(noise: Tensor | ArrayLike) -> Any:
     if isinstance(noise, Tensor):
         return noise.detach().to("cpu", torch.float32).numpy()
-    return np.asarray(noise, np.float32)
+    try:
+        return np.asarray(noise, np.float32)
+    except (TypeError, ValueError):
+        raise InputError("init_noise must be numbers (B, *D), one row for each sample") from None
 
 
 def _seeds(seeds: Seeds | None, start: Any) -> tuple[int, ...]:
@@ -230,9 +261,54 @@ def _seeds(seeds: Seeds | None, start: Any) -> tuple[int, ...]:
         return tuple(range(len(start))) if start is not None and start.ndim else (0,)
     if isinstance(seeds, str):
         return parse_seeds(seeds)
-    if isinstance(seeds, int | np.integer):
-        return (int(seeds),)
-    return tuple(int(seed) for seed in seeds)
+    rows = seeds if isinstance(seeds, Iterable) else [seeds]
+    return tuple(_whole("seeds", seed) for seed in rows)
+
+
+def _whole(name: str, value: Any) -> int:
+    """A whole number of any kind, a tensor's and an array's too; 2.0 is none, nor is True."""
+    try:
+        if not isinstance(value, bool):
+            return operator.index(value)
+    except (TypeError, ValueError):
+        pass
+    raise InputError(f"{name} = {value!r} is not a whole number")
+
+
+def _number_or_more(guidance: Any) -> Any:
+    """A scale, or all of a Guidance."""
+    if guidance is None or isinstance(guidance, Guidance):
+        return guidance
+    if isinstance(guidance, bool | str) or not isinstance(guidance, SupportsFloat):
+        raise InputError(f"guidance = {guidance!r} is not a number such as 3.0")
+    return float(guidance)
+
+
+def _label(label: Any) -> Label:
+    """A number or a name, or one for each sample."""
+    if label is None or isinstance(label, str):
+        return label
+    if isinstance(label, Iterable) and not (isinstance(label, Tensor) and label.ndim == 0):
+        return tuple(one if isinstance(one, str) else _whole("label", one) for one in label)
+    return _whole("label", label)
+
+
+def _named(options: Any) -> Mapping[str, Value] | None:
+    if options is None or isinstance(options, Mapping):
+        return options
+    raise InputError(f'options = {options!r} must be values by name, such as {{"eta": 0.5}}')
+
+
+def _no_argument(name: str) -> str:
+    """What to write instead of an argument that `sample` does not have."""
+    wrong = f"sample() has no argument '{name}'"
+    known = [*inspect.signature(sample).parameters][:-1]
+    if any(name in declared_options(one) for one in samplers.every()):
+        return f"{wrong}: it is an option, give options={{'{name}': ...}}"
+    close = get_close_matches(name.removeprefix("n_").removeprefix("num_"), known, n=1)
+    if close:
+        return f"{wrong}: did you mean '{close[0]}'?"
+    return f"{wrong}; it has {', '.join(known)}"
 
 
 def _fill(run: Run, model: Model, start: Any, progress: Callable[[int, int], None] | None) -> None:

@@ -17,7 +17,7 @@ from diffview.engine import samplers, session, spacings
 from diffview.engine.spec import RunSpec, declared_options, parse_seeds
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory
 from diffview.errors import DiffviewError, InputError
-from diffview.models import catalog, sampling
+from diffview.models import catalog, conditions, sampling
 from diffview.models.card import ModelCard
 from diffview.models.catalog import Entry
 
@@ -30,14 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", metavar="ID|FILE", default="fashion", help="see 'diffview models' (fashion)"
     )
     group.add_argument("--label", metavar="N|NAME", help="the class to draw, by number or name")
-    group.add_argument("--prompt", metavar="TEXT", help="for models that take a text")
-    group.add_argument("--negative-prompt", metavar="TEXT", help="for models that take a text")
+    group.add_argument("--prompt", metavar="TEXT", help="what to draw, for models that take words")
+    group.add_argument("--negative-prompt", metavar="TEXT", help="what guidance steers away from")
     group.add_argument(
         "--guidance",
         metavar="γ",
         type=arguments.number,
         help="0 unconditional, 1 conditional, above 1 guided (the model's own, else "
-        f"{sampling.DEFAULTS['guidance']:g}); needs --label",
+        f"{sampling.DEFAULTS['guidance']:g}); needs --label or --prompt",
     )
     group.add_argument(
         "--sampler", metavar="NAME", help=f"any of {', '.join(samplers.every())} (the model's own)"
@@ -139,6 +139,8 @@ def _plan(args: argparse.Namespace) -> Plan:
         raise InputError("nothing would be written: give --out DIR, or --session FILE, or both")
     entry = catalog.find(args.model)
     _refuse_prompts(args, entry.card)
+    if args.guidance is not None and args.prompt is None and entry.card.takes_text:
+        raise InputError(f"--guidance {args.guidance:g} has nothing to steer to: give --prompt")
     if args.guidance is not None and args.label is None and entry.card.classes:
         raise InputError(
             f"--guidance {args.guidance:g} has nothing to steer to: choose --label, one of "
@@ -151,6 +153,8 @@ def _plan(args: argparse.Namespace) -> Plan:
         spacing=args.spacing,
         guidance=args.guidance,
         label=args.label,
+        prompt=args.prompt,
+        negative_prompt=args.negative_prompt,
         seeds=parse_seeds(args.seeds),
         options=dict(args.option),
     )
@@ -163,7 +167,7 @@ def _plan(args: argparse.Namespace) -> Plan:
 
 
 def _refuse_prompts(args: argparse.Namespace, card: ModelCard) -> None:
-    if args.prompt is None and args.negative_prompt is None:
+    if card.takes_text or (args.prompt is None and args.negative_prompt is None):
         return
     instead = f"choose --label, one of {_listed(card.classes)}" if card.classes else "leave it out"
     raise InputError(f"model '{card.id}' takes no prompt: {instead}")
@@ -177,6 +181,13 @@ def _tell(plan: Plan, args: argparse.Namespace, report: Report) -> None:
     spec = plan.spec
     if plan.card.classes and spec.condition is None:
         report.note("no --label was given: sampling without a condition, unguided")
+    if plan.card.takes_text and spec.condition is None:
+        report.note("no --prompt was given: sampling without a condition, unguided")
+    unknown = conditions.unknown_words(
+        plan.card, f"{args.prompt or ''} {args.negative_prompt or ''}"
+    )
+    if unknown:
+        report.note(f"words the model does not know: {', '.join(unknown)}")
     if plan.trajectory.stride > 1:
         report.note(
             f"the memory budget keeps one step in {plan.trajectory.stride} of {spec.n_steps}: "
@@ -268,4 +279,6 @@ def _subject(plan: Plan) -> str:
     spec, card = plan.spec, plan.card
     if isinstance(spec.condition, int):
         return f"{card.id} ({card.classes[spec.condition]}, γ {spec.guidance.scale:g})"
+    if isinstance(spec.condition, str):
+        return f"{card.id} ('{spec.condition}', γ {spec.guidance.scale:g})"
     return card.id

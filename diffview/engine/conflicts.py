@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class Facts:
     """What must be known of a model to judge a recipe.
 
-    conditional: it takes a class or a prompt; null: it can also do without; latent: its samples
-    are no pictures yet.
+    conditional: it takes a class or a prompt (text: a prompt); null: it can also do without;
+    latent: its samples are no pictures yet.
     """
 
     schedule: Schedule
@@ -33,6 +33,7 @@ class Facts:
     null: bool = False
     learned_variance: bool = False
     latent: bool = False
+    text: bool = False
 
 
 def conflicts(spec: RunSpec, facts: Facts) -> list[str]:
@@ -111,6 +112,8 @@ def _of_guidance(spec: RunSpec, facts: Facts) -> list[str]:
         reasons.append(f"guidance '{kind}' needs a second model: name its guide")
     if kind not in spec.guidance.NEED_GUIDE and spec.guidance.guide:
         reasons.append(f"guidance '{kind}' uses no second model, and '{spec.guidance.guide}' is")
+    if spec.negative is not None and kind != "cfg":
+        reasons.append("a negative prompt does nothing without classifier-free guidance")
     if kind == "none" and spec.guidance.curve:
         reasons.append("a guidance curve does nothing without guidance")
     return reasons
@@ -120,6 +123,8 @@ def _of_the_model(spec: RunSpec, facts: Facts) -> list[str]:
     reasons = []
     if facts.latent and spec.option("clip") != "none":
         reasons.append("this model's samples are latents, which have no range to clip to")
+    if spec.negative is not None and not facts.text:
+        reasons.append("this model takes no prompt, and so no negative prompt")
     asked = "variance" in spec.declared() and spec.option("variance") == "learned"
     if asked and not facts.learned_variance:
         reasons.append("this model's network has learned no variance: choose small or large")

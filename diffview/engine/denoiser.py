@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from diffview.engine.levels import NoiseLevel
@@ -32,6 +33,17 @@ class Denoiser(Protocol):
 
     def null_condition(self, batch: int) -> Tensor | None:
         """The condition that means "none" for `batch` samples; None where there are none."""
+
+
+class TakesText(Denoiser, Protocol):
+    """A model whose condition is a text: the engine only ever sees it encoded."""
+
+    def encode(self, prompts: Sequence[str]) -> Tensor:
+        """The condition (B, ...) of B prompts on the model's device, as a call takes it.
+
+        One tensor: a model with several (states, their pool, a mask) lays them side by side in
+        one row each. A prompt's row does not depend on the prompts beside it.
+        """
 
 
 class LearnsVariance(Denoiser, Protocol):

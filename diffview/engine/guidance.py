@@ -45,12 +45,16 @@ def unguided(denoiser: Denoiser, condition: Tensor | None) -> Denoise:
     return denoise
 
 
-def classifier_free(denoiser: Denoiser, condition: Tensor, scale: Scale) -> Denoise:
+def classifier_free(
+    denoiser: Denoiser, condition: Tensor, scale: Scale, negative: Tensor | None = None
+) -> Denoise:
     """Both branches in one batch of 2B; base = unconditional, direction = cond - uncond.
+
+    negative (B, ...), the condition to steer away from, takes the place of none at all.
 
     A learned variance is that of the conditional branch, as in DiT's code.
     """
-    null = denoiser.null_condition(len(condition))
+    null = denoiser.null_condition(len(condition)) if negative is None else negative
     if null is None:
         raise InputError("this model has no 'no condition' input, so it cannot be guided this way")
     both = torch.cat([null, condition])

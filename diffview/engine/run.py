@@ -32,19 +32,21 @@ def run(
     condition: Tensor | None = None,
     init_noise: Tensor | None = None,
     guide: Guide | None = None,
+    negative: Tensor | None = None,
 ) -> Generator[StepRecord, None, None]:
     """Sample as `spec` says; yields N + 1 records, the last one the clean end.
 
     condition (B, ...) is spec.condition as the denoiser takes it; init_noise (B, *D) replaces the
     seeded x_T. guide is what spec.guidance names: a classifier (x_t, t) -> logits, or the weaker
-    denoiser, whose evaluations count too. Raises InputError before the first step for what cannot
+    denoiser, whose evaluations count too. negative (B, ...) is spec.negative as the denoiser takes
+    it. Raises InputError before the first step for what cannot
     be run, DiffviewError naming the step when the network raises, NonFiniteError when it yields
     NaN or infinity.
     """
     spec = checked(spec)
     levels = spec.levels(denoiser.schedule)
     counted = _Counted(denoiser, spec.batch)
-    denoise = _bind(counted, spec, condition, guide)
+    denoise = _bind(counted, spec, condition, guide, negative)
     x = _initial(denoiser, spec, levels[0], init_noise)
     path = str(spec.option("noise_path"))
     draw = noise.source(path, spec.seeds, denoiser.data_shape, levels)
@@ -147,14 +149,19 @@ def _check_finite(record: StepRecord) -> None:
 
 
 def _bind(
-    denoiser: _Counted, spec: RunSpec, condition: Tensor | None, guide: Guide | None
+    denoiser: _Counted,
+    spec: RunSpec,
+    condition: Tensor | None,
+    guide: Guide | None,
+    negative: Tensor | None,
 ) -> Denoise:
     """Condition, guidance, rescaling and clipping around the denoiser."""
-    if condition is not None and len(condition) != spec.batch:
-        raise InputError(
-            f"{len(condition)} conditions were given for {spec.batch} samples; give one for each"
-        )
-    denoise = _guided(denoiser, spec, condition, guide)
+    for given in (condition, negative):
+        if given is not None and len(given) != spec.batch:
+            raise InputError(
+                f"{len(given)} conditions were given for {spec.batch} samples; give one for each"
+            )
+    denoise = _guided(denoiser, spec, condition, guide, negative)
     how = spec.finish()
     if how.clip == "none" and how.rescale == 0:
         return denoise
@@ -162,7 +169,11 @@ def _bind(
 
 
 def _guided(
-    denoiser: _Counted, spec: RunSpec, condition: Tensor | None, guide: Guide | None
+    denoiser: _Counted,
+    spec: RunSpec,
+    condition: Tensor | None,
+    guide: Guide | None,
+    negative: Tensor | None,
 ) -> Denoise:
     kind = spec.guidance.kind
     if kind == "none":
@@ -181,7 +192,9 @@ def _guided(
     if kind == "classifier":
         classifier = cast(guidance.Classifier, guide)
         return guidance.classifier_guided(denoiser, condition, classifier, spec.gamma)
-    return guidance.classifier_free(denoiser, condition, spec.gamma)
+    if (negative is None) != (spec.negative is None):
+        raise InputError("the negative prompt of the run and its condition must come together")
+    return guidance.classifier_free(denoiser, condition, spec.gamma, negative)
 
 
 def _initial(

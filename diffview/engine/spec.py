@@ -32,15 +32,16 @@ __all__ = [
     "trimmed",
 ]
 
-SPEC_VERSION = 2
-"""2 added the guide and the curve of guidance; recipes of version 1 are read too."""
+SPEC_VERSION = 3
+"""2 added the guide and the curve of guidance, 3 prompts; those before are read too."""
 MAX_SEED = 2**63 - 1
 MAX_SAMPLES = 4096
 MAX_SCALE = 1e6
 MAX_KNOTS = 10_000
+MAX_PROMPT = 10_000
 
-Condition = int | str | tuple[int, ...] | None
-"""A class, a prompt, one class per sample, or nothing."""
+Condition = int | str | tuple[int, ...] | tuple[str, ...] | None
+"""A class, a prompt, one class or one prompt per sample, or nothing."""
 
 
 Curve = tuple[tuple[float, float], ...]
@@ -72,7 +73,11 @@ class Guidance:
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """A run: model, sampler, steps, guidance, condition, one seed per sample, options."""
+    """A run: model, sampler, steps, guidance, condition, one seed per sample, options.
+
+    negative is the prompt that classifier-free guidance steers away from, in place of no prompt;
+    "" is an empty prompt, which some models tell from none.
+    """
 
     model_id: str
     sampler: str = "ddim"
@@ -82,6 +87,7 @@ class RunSpec:
     condition: Condition = None
     seeds: tuple[int, ...] = (0,)
     options: tuple[tuple[str, Value], ...] = ()
+    negative: str | None = None
 
     @property
     def batch(self) -> int:
@@ -165,6 +171,7 @@ class RunSpec:
                 "curve": [list(knot) for knot in self.guidance.curve],
             },
             "condition": condition,
+            "negative": self.negative,
             "seeds": list(self.seeds),
             "options": dict(self.options),
         }
@@ -200,6 +207,7 @@ def checked(spec: RunSpec) -> RunSpec:
         condition=spec.condition,
         seeds=spec.seeds,
         options=tuple(sorted(options.items())),
+        negative=spec.negative,
     )
 
 
@@ -219,6 +227,7 @@ def _check_numbers(spec: RunSpec, options: Mapping[str, Value]) -> None:
             f"guidance γ = {scale} cannot be used: give a finite number, "
             f"at most {MAX_SCALE:g} (0 unconditional, 1 conditional)"
         )
+    _check_prompts(spec)
     _check_curve(spec.guidance.curve)
     _check_interval(numbers(options.get("interval", "")))
     if not 1 <= len(spec.seeds) <= MAX_SAMPLES:
@@ -228,6 +237,13 @@ def _check_numbers(spec: RunSpec, options: Mapping[str, Value]) -> None:
     for seed in spec.seeds:
         if not 0 <= seed <= MAX_SEED:
             raise InputError(f"seed {seed} is outside 0 to {MAX_SEED}")
+
+
+def _check_prompts(spec: RunSpec) -> None:
+    asked = spec.condition if isinstance(spec.condition, tuple) else (spec.condition,)
+    for prompt in (*asked, spec.negative):
+        if isinstance(prompt, str) and len(prompt) > MAX_PROMPT:
+            raise InputError(f"a prompt has at most {MAX_PROMPT} letters, not {len(prompt)}")
 
 
 def _check_curve(curve: Curve) -> None:
@@ -301,6 +317,7 @@ def _spec_from(value: Mapping[str, Any], version: int) -> RunSpec:
         condition=_condition_from(value["condition"]),
         seeds=tuple(_typed(seed, int) for seed in _typed(value["seeds"], list)),
         options=tuple((str(k), _typed(v, (bool, int, float, str))) for k, v in options.items()),
+        negative=_typed(value["negative"], (str, type(None))) if version >= 3 else None,
     )
 
 
@@ -324,7 +341,8 @@ def _number(value: object) -> float:
 
 def _condition_from(value: object) -> Condition:
     if isinstance(value, list):
-        return tuple(_typed(label, int) for label in value)
+        kind = str if value and isinstance(value[0], str) else int
+        return tuple(_typed(one, kind) for one in value)
     if value is None or (isinstance(value, int | str) and not isinstance(value, bool)):
         return value
     raise TypeError(f"condition is a {type(value).__name__}")

@@ -13,7 +13,9 @@ from diffview.engine.schedules import Schedule
 from diffview.errors import InputError
 
 CARD_VERSION = 1
-FLAGS = ("learned_variance", "whole_times", "latent")
+FLAGS = ("learned_variance", "whole_times", "latent", "needs_condition")
+UNTOLD = (*FLAGS, "text_tokens", "vocabulary", "picture_shape")
+"""What a card leaves out where it is not so: those who do not know these facts can read it."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,10 @@ class ModelCard:
     """What can be known of a model without loading its weights.
 
     learned_variance: the network has a second half of channels, for the variance of a step.
-    whole_times: it can only be asked at whole times. latent: its samples are no pictures yet.
+    whole_times: it can only be asked at whole times. latent: its samples are no pictures yet, and
+    picture_shape is what they decode to. needs_condition: it has no input that means "none".
+    text_tokens: how long a prompt it takes, 0 where it takes none; vocabulary: the only words it
+    knows, empty where any text will do.
     """
 
     id: str
@@ -44,17 +49,35 @@ class ModelCard:
     learned_variance: bool = False
     whole_times: bool = False
     latent: bool = False
+    needs_condition: bool = False
+    text_tokens: int = 0
+    vocabulary: tuple[str, ...] = ()
+    picture_shape: tuple[int, ...] = ()
 
     @property
     def samples(self) -> bool:
-        """Whether this model can be sampled (a classifier cannot)."""
-        return self.prediction != "class"
+        """Whether this model can be sampled (classifiers and tokenizers cannot)."""
+        return self.prediction not in ("class", "tokens")
+
+    @property
+    def takes_text(self) -> bool:
+        """Whether its condition is a prompt."""
+        return self.text_tokens > 0
+
+    @property
+    def guidable(self) -> bool:
+        """Whether it takes a condition and can do without it, as classifier-free guidance asks."""
+        return (bool(self.classes) or self.takes_text) and not self.needs_condition
+
+    @property
+    def shown_shape(self) -> tuple[int, ...]:
+        """The shape of a sample as a picture: what its latents decode to, else its own."""
+        return self.picture_shape or self.data_shape
 
     def to_json(self) -> dict[str, Any]:
         """A JSON value `from_json` reads back."""
         value = asdict(self) | {"schedule": self.schedule.to_json(), "version": CARD_VERSION}
-        # What is not so is not told: cards stay readable for those who do not know these facts.
-        return {key: item for key, item in value.items() if key not in FLAGS or item}
+        return {key: item for key, item in value.items() if key not in UNTOLD or item}
 
 
 def from_json(value: Mapping[str, Any]) -> ModelCard:
@@ -70,10 +93,11 @@ def from_json(value: Mapping[str, Any]) -> ModelCard:
     try:
         fields = {key: item for key, item in value.items() if key != "version"}
         fields["schedule"] = schedules.from_json(fields["schedule"])
-        for key in ("data_shape", "classes", "value_range"):
+        for key in ("data_shape", "classes", "value_range", "vocabulary", "picture_shape"):
             if not isinstance(fields.get(key, []), list | tuple):
                 raise TypeError(f"{key} is not a list")
-            fields[key] = tuple(fields[key])
+            if key in fields or key == "data_shape":
+                fields[key] = tuple(fields[key])
         return _checked(ModelCard(**fields))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"the model's card is damaged: {error}") from None
@@ -84,10 +108,13 @@ def _checked(card: ModelCard) -> ModelCard:
     for name in (*texts, "data_licence", "weights_sha256"):
         if not isinstance(getattr(card, name), str):
             raise TypeError(f"{name} is not text")
-    if not all(isinstance(name, str) for name in card.classes):
-        raise TypeError("classes are not all text")
-    if not card.data_shape or not all(type(n) is int and n > 0 for n in card.data_shape):
-        raise ValueError(f"data_shape {card.data_shape} is not of whole numbers above 0")
+    if not all(isinstance(name, str) for name in (*card.classes, *card.vocabulary)):
+        raise TypeError("classes or vocabulary are not all text")
+    for shape in (card.data_shape, card.shown_shape):
+        if not shape or not all(type(n) is int and n > 0 for n in shape):
+            raise ValueError(f"data_shape {shape} is not of whole numbers above 0")
+    if card.picture_shape and not card.latent:
+        raise ValueError("it has a picture_shape, but its samples are no latents")
     low, high = card.value_range
     if not -math.inf < low < high < math.inf:
         raise ValueError(f"value_range {card.value_range} is not from a low to a high number")
@@ -96,6 +123,10 @@ def _checked(card: ModelCard) -> ModelCard:
             raise TypeError(f"{name} is neither true nor false")
     if type(card.parameters) is not int:
         raise TypeError("parameters is not a whole number")
+    if type(card.text_tokens) is not int or card.text_tokens < 0:
+        raise TypeError("text_tokens is not a whole number")
+    if card.text_tokens and card.classes:
+        raise ValueError("it takes classes and prompts, and a condition is only one of them")
     if not isinstance(card.defaults, dict) or not isinstance(card.figures, dict):
         raise TypeError("defaults or figures are not JSON objects")
     for name, value in card.defaults.items():

@@ -1,13 +1,14 @@
-"""From what a person asks for ("Sneaker", 7, one of each) to what the network takes."""
+"""From what a person asks for ("Sneaker", 7, "a red shoe") to what the network takes."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, cast
 
-from diffview.engine.spec import Condition
-from diffview.errors import InputError
+from diffview.engine.denoiser import Denoiser, TakesText
+from diffview.engine.spec import Condition, RunSpec
+from diffview.errors import DiffviewError, InputError
 from diffview.models.card import ModelCard
 
 if TYPE_CHECKING:
@@ -54,15 +55,88 @@ def _listed(classes: Sequence[str]) -> str:
 def condition_tensor(
     card: ModelCard, condition: Condition, batch: int, device: torch.device
 ) -> Tensor | None:
-    """Labels (B,) int64 on `device`, or None. Raises InputError when the model has no such."""
+    """Labels (B,) int64 on `device`, or None. Raises InputError when the model has no such.
+
+    Prompts are the model's own to encode, see `condition_of`.
+    """
     import torch
 
     if condition is None:
         return None
-    if isinstance(condition, str):
+    labels = [_checked_class(card, label) for label in each(condition, batch)]
+    return torch.tensor(labels, dtype=torch.int64, device=device)
+
+
+def each(condition: Condition, batch: int) -> Sequence[int | str]:
+    """One label or prompt for each of `batch` samples. Raises InputError for another number."""
+    if condition is None:
+        return ()
+    if isinstance(condition, int | str):
+        return (condition,) * batch
+    if len(condition) != batch:
+        what = "prompts" if condition and isinstance(condition[0], str) else "labels"
+        raise InputError(
+            f"{len(condition)} {what} were given for {batch} samples; give one for each"
+        )
+    return condition
+
+
+class Model(Denoiser, Protocol):
+    """A denoiser that knows its card."""
+
+    @property
+    def card(self) -> ModelCard:
+        """What the model is."""
+
+
+def condition_of(model: Model, spec: RunSpec) -> Tensor | None:
+    """What `model` is given as the condition of `spec`: labels (B,) or encoded prompts (B, ...).
+
+    Raises InputError when the model takes no such condition.
+    """
+    if not model.card.takes_text or spec.condition is None:
+        return condition_tensor(model.card, spec.condition, spec.batch, model.device)
+    prompts = each(spec.condition, spec.batch)
+    return _encoded(model, [checked_prompt(model.card, prompt) for prompt in prompts])
+
+
+def negative_of(model: Model, spec: RunSpec) -> Tensor | None:
+    """The encoded negative prompt (B, ...), None where there is none."""
+    if spec.negative is None:
+        return None
+    return _encoded(model, [checked_prompt(model.card, spec.negative)] * spec.batch)
+
+
+def checked_prompt(card: ModelCard, prompt: str | int) -> str:
+    """`prompt` if the model takes prompts. Raises InputError saying what it takes instead."""
+    if not card.takes_text:
+        instead = f"it has {_listed(card.classes)}" if card.classes else "it takes no condition"
+        raise InputError(f"model '{card.id}' takes no prompt; {instead}")
+    if not isinstance(prompt, str):
+        raise InputError(f"model '{card.id}' has no labels, it takes a prompt: give words")
+    return prompt
+
+
+def unknown_words(card: ModelCard, prompt: str) -> tuple[str, ...]:
+    """The words of a prompt that the model has never seen, each once, as they were typed."""
+    known = {word.casefold() for word in card.vocabulary}
+    words = re.findall(r"[\w'-]+", prompt) if known else []
+    return tuple(dict.fromkeys(word for word in words if word.casefold() not in known))
+
+
+def _checked_class(card: ModelCard, label: int | str) -> int:
+    if isinstance(label, str):
         raise InputError(f"model '{card.id}' takes no prompt; it has {_listed(card.classes)}")
-    labels = (condition,) * batch if isinstance(condition, int) else condition
-    if len(labels) != batch:
-        raise InputError(f"{len(labels)} labels were given for {batch} samples; give one for each")
-    checked = [checked_label(card, label) for label in labels]
-    return torch.tensor(checked, dtype=torch.int64, device=device)
+    return checked_label(card, label)
+
+
+def _encoded(model: Model, prompts: list[str]) -> Tensor:
+    """Each different prompt is encoded once."""
+    import torch
+
+    different = list(dict.fromkeys(prompts))
+    rows = cast(TakesText, model).encode(different)
+    if len(rows) != len(different):
+        raise DiffviewError(f"the model encoded {len(different)} prompts to {len(rows)} rows")
+    places = [different.index(prompt) for prompt in prompts]
+    return rows[torch.tensor(places, device=rows.device)]

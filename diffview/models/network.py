@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +16,22 @@ from diffview.errors import DiffviewError, InputError
 from diffview.models.card import ModelCard
 
 
+class TextEncoder(Protocol):
+    """From words to the one tensor that a network takes as its condition."""
+
+    def __call__(self, prompts: Sequence[str]) -> Tensor:
+        """(B, ...) of B prompts, each row independent of the others."""
+
+    def null(self, batch: int) -> Tensor | None:
+        """The condition of no prompt at all, `batch` times; None if the model has none."""
+
+
 class NetworkDenoiser:
-    """x0_hat from a network; labels (B,) int64, `null` the label that means none."""
+    """x0_hat from a network; labels (B,) int64, `null` the label that means none.
+
+    A network that takes prompts is given what `text` makes of them in place of labels. The second
+    argument of a network is always t, the third the condition if it has one.
+    """
 
     def __init__(
         self,
@@ -24,6 +39,8 @@ class NetworkDenoiser:
         network: Callable[..., Tensor],
         device: torch.device | str = "cpu",
         null: int | None = None,
+        *,
+        text: TextEncoder | None = None,
     ) -> None:
         if card.prediction not in TO_X0:
             raise InputError(
@@ -32,7 +49,12 @@ class NetworkDenoiser:
         self.card = card
         self.device = torch.device(device)
         self._network, self._null = network, null
-        self._takes_label = bool(card.classes)
+        if card.takes_text != (text is not None):
+            raise InputError(
+                "a model whose card tells of prompts needs a text encoder, and no other"
+            )
+        self._text = text
+        self._conditional = bool(card.classes) or card.takes_text
 
     @property
     def schedule(self) -> Schedule:
@@ -50,10 +72,19 @@ class NetworkDenoiser:
         return self._network
 
     def null_condition(self, batch: int) -> Tensor | None:
-        """The null label, `batch` times."""
+        """The null label, or the encoding of no prompt, `batch` times."""
+        if self._text is not None:
+            return self._text.null(batch)
         if self._null is None:
             return None
         return torch.full((batch,), self._null, dtype=torch.int64, device=self.device)
+
+    @torch.no_grad()
+    def encode(self, prompts: Sequence[str]) -> Tensor:
+        """See `engine.denoiser.TakesText`. Raises InputError where no prompts are taken."""
+        if self._text is None:
+            raise InputError(f"model '{self.card.id}' takes no prompt")
+        return self._text(prompts)
 
     @property
     def learned_variance(self) -> bool:
@@ -135,11 +166,12 @@ class NetworkDenoiser:
         return prediction, v
 
     def _call(self, x_t: Tensor, t: Tensor, condition: Tensor | None) -> Tensor:
-        if not self._takes_label:
+        if not self._conditional:
             return self._network(x_t, t)
         label = condition if condition is not None else self.null_condition(len(x_t))
         if label is None:
-            raise InputError("this model needs a class: choose one of its labels")
+            needs = "a prompt" if self._text else "a class: choose one of its labels"
+            raise InputError(f"this model needs {needs}")
         return self._network(x_t, t, label)
 
 

@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +22,6 @@ import diffview
 from diffview import tensorfile
 from diffview.engine import samplers
 from diffview.engine import spec as specs
-from diffview.engine.denoiser import Denoiser
 from diffview.engine.options import TIMES, Value, numbers
 from diffview.engine.spacings import LIST
 from diffview.engine.spec import Condition, Facts, Guidance, RunSpec
@@ -36,6 +35,7 @@ from diffview.engine.trajectory import (
 from diffview.errors import InputError
 from diffview.models import catalog, conditions
 from diffview.models.card import ModelCard
+from diffview.models.conditions import Model as Model
 
 if TYPE_CHECKING:
     import torch
@@ -54,14 +54,7 @@ DEFAULTS: Mapping[str, Any] = {
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 Label = str | int | Sequence[str | int] | None
-
-
-class Model(Denoiser, Protocol):
-    """A denoiser that knows its card."""
-
-    @property
-    def card(self) -> ModelCard:
-        """What the model is."""
+Prompt = str | Sequence[str] | None
 
 
 def default(card: ModelCard, name: str) -> Any:
@@ -78,19 +71,26 @@ def spec_for(
     spacing: str | None = None,
     guidance: float | Guidance | None = None,
     label: Label = None,
+    prompt: Prompt = None,
+    negative_prompt: str | None = None,
     seeds: Sequence[int] = (0,),
     options: Mapping[str, Value] | None = None,
     guidable: bool = True,
 ) -> RunSpec:
     """The checked recipe of a run; what is None comes from the card, else from DEFAULTS.
 
-    With a label the run is guided (at gamma 1 too, so that a slider has both terms), without one
-    it is unconditional. guidance is gamma, or all of it: a Guidance of any kind, with its guide
-    and curve. `guidable` is False for a model that has no label that means none.
+    With a label or a prompt the run is guided (at gamma 1 too, so that a slider has both terms),
+    without one it is unconditional. guidance is gamma, or all of it: a Guidance of any kind, with
+    its guide and curve. A negative prompt is what guidance steers away from. `guidable` is False
+    for a model that has no label that means none.
     Raises InputError for the first choice that this model cannot do.
     """
     if not card.samples:
         raise InputError(f"model '{card.id}' is a {card.family}: it judges, it cannot be sampled")
+    condition = _condition(card, label, prompt, len(seeds))
+    if condition is None and card.needs_condition:
+        needs = "a prompt" if card.takes_text else f"a label: {_classes(card)}"
+        raise InputError(f"model '{card.id}' cannot do without a condition: give {needs}")
     name = sampler or default(card, "sampler")
     if steps is None and spacing == LIST:
         steps = _listed(card, name, options or {})
@@ -100,8 +100,9 @@ def spec_for(
             sampler=name,
             n_steps=default(card, "steps") if steps is None else steps,
             spacing=spacing or default(card, "spacing"),
-            guidance=_guidance(card, guidance, label, guidable=guidable),
-            condition=_condition(card, label, len(seeds)),
+            guidance=_guidance(card, guidance, condition, guidable=guidable),
+            condition=condition,
+            negative=negative_prompt,
             seeds=tuple(seeds),
             options=tuple({**_card_options(card, name), **(options or {})}.items()),
         )
@@ -121,10 +122,11 @@ def facts_of(card: ModelCard, *, guidable: bool = True) -> Facts:
     return Facts(
         schedule=card.schedule,
         prediction=card.prediction,
-        conditional=bool(card.classes),
-        null=bool(card.classes) and guidable,
+        conditional=bool(card.classes) or card.takes_text,
+        null=card.guidable and guidable,
         learned_variance=card.learned_variance,
         latent=card.latent,
+        text=card.takes_text,
     )
 
 
@@ -135,15 +137,16 @@ def _listed(card: ModelCard, sampler: str, options: Mapping[str, Value]) -> int:
 
 
 def _guidance(
-    card: ModelCard, scale: float | Guidance | None, label: Label, *, guidable: bool
+    card: ModelCard, scale: float | Guidance | None, condition: Condition, *, guidable: bool
 ) -> Guidance:
     if isinstance(scale, Guidance):
         return scale
-    if label is not None and guidable:
+    guidable = guidable and card.guidable
+    if condition is not None and guidable:
         return Guidance("cfg", float(default(card, "guidance") if scale is None else scale))
     if scale is None:
         return Guidance()
-    if not card.classes:
+    if not card.classes and not card.takes_text:
         raise InputError(
             f"model '{card.id}' has no classes, so guidance does nothing: leave it out"
         )
@@ -152,16 +155,22 @@ def _guidance(
             f"model '{card.id}' has no label that means none, so it cannot be guided: leave "
             "guidance out, or name that label with wrap(..., null=...)"
         )
-    raise InputError(
-        f"guidance {scale:g} needs a label to steer to: choose one of {_classes(card)}"
-    )
+    needs = "a prompt to steer to" if card.takes_text else f"a label to steer to: {_classes(card)}"
+    raise InputError(f"guidance {scale:g} needs {needs}")
 
 
 def _classes(card: ModelCard) -> str:
-    return ", ".join(card.classes[:20]) + (", ..." if len(card.classes) > 20 else "")
+    names = ", ".join(card.classes[:20]) + (", ..." if len(card.classes) > 20 else "")
+    return f"choose one of {names}"
 
 
-def _condition(card: ModelCard, label: Label, batch: int) -> Condition:
+def _condition(card: ModelCard, label: Label, prompt: Prompt, batch: int) -> Condition:
+    if label is not None and prompt is not None:
+        raise InputError("a label and a prompt were given: a model takes one or the other")
+    if prompt is not None:
+        asked = prompt if isinstance(prompt, str) else tuple(prompt)
+        checked = tuple(conditions.checked_prompt(card, p) for p in conditions.each(asked, batch))
+        return asked if isinstance(asked, str) else checked
     if label is None:
         return None
     if isinstance(label, str | int):
@@ -206,11 +215,11 @@ def sample_into(
     from diffview.engine.run import run
 
     spec = trajectory.spec
-    condition = conditions.condition_tensor(
-        model.card, spec.condition, spec.batch, torch.device(model.device)
-    )
+    with torch.no_grad():
+        condition = conditions.condition_of(model, spec)
+        negative = conditions.negative_of(model, spec)
     start = None if init_noise is None else torch.tensor(init_noise)
-    with closing(run(model, spec, condition, start, guide)) as records:
+    with closing(run(model, spec, condition, start, guide, negative)) as records:
         for record in records:
             trajectory.append(record)
             yield record

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 from diffview.engine import samplers
 from diffview.engine.options import Value
@@ -49,7 +50,8 @@ class Choices:
         """The run these choices ask of a model; `guidable` if it has a label that means none."""
         condition = self.condition
         if isinstance(condition, tuple):
-            condition = tuple(condition[k % len(condition)] for k in range(len(self.seeds)))
+            dealt = (condition[k % len(condition)] for k in range(len(self.seeds)))
+            condition = cast(Condition, tuple(dealt))
         kind = "cfg" if guidable and condition is not None else "none"
         scale = self.guidance_scale if kind == "cfg" else 1.0
         return RunSpec(

@@ -178,7 +178,7 @@ def test_any_finite_guidance_up_to_a_million_is_allowed(scale):
 
 def test_a_recipe_from_a_newer_version_is_refused_with_both_versions():
     document = RunSpec("m").to_json() | {"version": 99}
-    with pytest.raises(InputError, match="version 99, this diffview reads up to 2: update"):
+    with pytest.raises(InputError, match="version 99, this diffview reads up to 3: update"):
         from_json(document)
 
 
@@ -217,7 +217,7 @@ def test_a_recipe_of_version_1_is_read():
         seeds=(0, 1),
         options=(("clip", "clamp"), ("eta", 0.5)),
     )
-    assert run.to_json()["version"] == 2
+    assert run.to_json()["version"] == 3
     assert from_json(run.to_json()) == run
 
 
