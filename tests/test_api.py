@@ -166,7 +166,7 @@ def test_a_network_without_a_null_label_is_conditional_but_not_guided():
     assert (run.spec.guidance.kind, run.nfe, run.base) == ("none", 2, None)
     with pytest.raises(InputError, match="name that label with wrap"):
         diffview.sample(model, steps=2, label=1, guidance=2)
-    with pytest.raises(InputError, match="this model needs a class"):
+    with pytest.raises(InputError, match="cannot do without a label: choose one of 0, 1, 2, 3"):
         diffview.sample(model, steps=2)
 
 
@@ -191,6 +191,42 @@ def test_a_saved_run_is_loaded_equal(conditional, tmp_path):
         assert torch.equal(getattr(again, name), getattr(run, name)), name
     assert again.nfe == run.nfe
     assert again.about == run.about
+
+
+def test_a_saved_run_replaces_no_file_unless_asked(model, tmp_path):
+    file = tmp_path / "run.dvsession"
+    diffview.sample(model, steps=1, seeds=1).save(file)
+    before = file.read_bytes()
+    other = diffview.sample(model, steps=2, seeds=2)
+    with pytest.raises(InputError, match=r"run\.dvsession is there already.*overwrite=True"):
+        other.save(file)
+    assert file.read_bytes() == before
+    other.save(file, overwrite=True)
+    assert diffview.load(file).spec == other.spec
+
+
+@pytest.mark.parametrize("steps", [np.int64(2), torch.tensor(2)])
+def test_whole_numbers_of_any_kind_are_taken(conditional, steps):
+    run = diffview.sample(conditional, steps=steps, label=torch.tensor([1, 2]), seeds=[0, 1],
+                          guidance=np.float32(2))  # fmt: skip
+    assert (run.spec.n_steps, run.spec.condition) == (2, (1, 2))
+    assert run.spec.guidance.scale == 2.0
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ({"eta": 0.5}, r"'eta': it is an option, give options=\{'eta': \.\.\.\}"),
+        ({"n_steps": 4}, "'n_steps': did you mean 'steps'"),
+        ({"guidance_scale": 4}, "'guidance_scale': did you mean 'guidance'"),
+        ({"zzz": 4}, "'zzz'; it has model, sampler, steps"),
+    ],
+)
+def test_an_argument_that_is_not_there_is_refused_with_what_to_write_instead(
+    model, argument, said
+):
+    with pytest.raises(TypeError, match=said):
+        diffview.sample(model, **argument)
 
 
 def test_progress_is_told_after_each_step(model):
@@ -241,6 +277,17 @@ def test_an_interrupt_passes_through_and_the_next_run_is_whole(model, network):
         ({"seeds": -1}, "seed -1"),
         ({"device": "tpu"}, "unknown device"),
         ({"options": {"eta": 3}}, "eta = 3"),
+        ({"steps": 2.5}, r"steps = 2\.5 is not a whole number"),
+        ({"steps": "5"}, "steps = '5' is not a whole number"),
+        ({"steps": True}, "steps = True is not a whole number"),
+        ({"guidance": "3"}, "guidance = '3' is not a number"),
+        ({"label": 1.5}, r"label = 1\.5 is not a whole number"),
+        ({"seeds": 2.5}, r"seeds = 2\.5 is not a whole number"),
+        ({"seeds": [1, 2.5]}, r"seeds = 2\.5 is not a whole number"),
+        ({"budget": "1 GB"}, "budget = '1 GB' is not a whole number"),
+        ({"options": [0.5]}, "must be values by name"),
+        ({"device": 0}, "is not a name such as 'cpu'"),
+        ({"init_noise": "noise"}, "must be numbers"),
         ({"init_noise": torch.zeros(2, 6, 6)}, "shape"),
         ({"init_noise": torch.full((1, *SHAPE), torch.nan)}, "NaN"),
     ],
@@ -258,6 +305,12 @@ def test_what_is_no_model_is_told_about_wrap(network):
 def test_an_unknown_id_is_an_input_error_that_names_the_known_ones():
     with pytest.raises(InputError, match="unknown model 'nosuch'"):
         diffview.open("nosuch")
+
+
+@pytest.mark.parametrize("name", ["here/model.safetensors", "model.safetensors", "~/gone"])
+def test_a_file_that_is_not_there_is_called_that(name):
+    with pytest.raises(InputError, match=f"{name.removeprefix('~')} does not exist.*or one of"):
+        diffview.open(name)
 
 
 def test_explore_hands_a_model_or_a_run_to_the_window(model, monkeypatch):

@@ -19,6 +19,7 @@ from diffview.engine.spec import RunSpec
 from diffview.engine.trajectory import StepRecord, Trajectory
 from diffview.errors import InputError
 from diffview.exporters import job
+from diffview.exporters.place import AlreadyThere
 from diffview.exporters.sequence import Selection, Sheets
 from diffview.frames.compose import POLICIES
 from diffview.frames.quantities import QUANTITIES
@@ -107,7 +108,13 @@ def check(args: argparse.Namespace, spec: RunSpec, data_shape: tuple[int, ...]) 
 
     A run of zeros of the same shape is drawn, so nothing is sampled in vain.
     """
-    job.check(args.out, args.format, fps=args.fps, overwrite=args.overwrite)
+    try:
+        job.check(args.out, args.format, fps=args.fps, overwrite=args.overwrite)
+    except AlreadyThere:
+        raise InputError(
+            f"{args.out} exists and holds an earlier export: choose another folder, or add "
+            "--overwrite"
+        ) from None
     _check_writable(args.out)
     blank = Trajectory(spec, data_shape)
     blank.append(_blank_record(spec, data_shape))

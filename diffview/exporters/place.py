@@ -82,6 +82,10 @@ def located(path: Path) -> Path:
     return path
 
 
+class AlreadyThere(InputError):
+    """An earlier export is in the way; it can be replaced by asking for it."""
+
+
 def check_folder(folder: Path, is_ours: IsOurs, *, overwrite: bool) -> None:
     """Raises InputError when an export must not go to `folder`."""
     check_name(folder)
@@ -110,9 +114,8 @@ def _check_existing(folder: Path, is_ours: IsOurs, *, overwrite: bool) -> None:
             "empty folder"
         )
     if not overwrite:
-        raise InputError(
-            f"{folder} exists and holds an earlier export: choose another folder, or ask to "
-            "overwrite it"
+        raise AlreadyThere(
+            f"{folder} exists and holds an earlier export: choose another folder, or replace it"
         )
 
 

@@ -15,6 +15,8 @@ from diffview.models.card import ModelCard
 
 log = logging.getLogger(__name__)
 
+SUFFIX = ".safetensors"
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -32,7 +34,7 @@ def bundled() -> tuple[Entry, ...]:
     A damaged one is left out and named in the log: it must not take the others with it.
     """
     entries = []
-    for path in sorted(resources.path("models").glob("*.safetensors")):
+    for path in sorted(resources.path("models").glob(f"*{SUFFIX}")):
         try:
             entries.append(entry(path, bundled=True))
         except InputError as error:
@@ -63,7 +65,13 @@ def find(name: str) -> Entry:
     close = get_close_matches(name, by_id, n=1)
     hint = f" (did you mean '{close[0]}'?)" if close else ""
     known = ", ".join(by_id) or "none"
+    if _means_a_file(name):
+        raise InputError(f"{name} does not exist{hint}: give a model's file, or one of {known}")
     raise InputError(f"unknown model '{name}'{hint}: give one of {known}, or a model's file")
+
+
+def _means_a_file(name: str) -> bool:
+    return any(mark in name for mark in ("/", "\\", "~")) or name.endswith(SUFFIX)
 
 
 def _existing(name: str) -> Path | None:

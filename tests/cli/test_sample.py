@@ -193,7 +193,10 @@ def test_a_small_budget_keeps_fewer_steps_and_says_so(sample, capsys):
         ("--out file", "is a file, not a folder"),
         ("--out file/below", "file"),
         ("--out foreign", "foreign exists and holds what no export wrote"),
-        ("--out ours", "ours exists and holds an earlier export"),
+        (
+            "--out ours",
+            "ours exists and holds an earlier export: choose another folder, or add --overwrite",
+        ),
         ("--session foreign", "foreign is a folder"),
         ("--session file", "is there already"),
         ("--session nowhere/a.dvsession", "there is no folder nowhere"),

@@ -118,7 +118,7 @@ def test_a_folder_that_is_not_ours_is_never_touched(make_run, about, tmp_path):
 def test_an_older_export_is_replaced_as_a_whole_and_only_when_asked(make_run, about, tmp_path):
     out = tmp_path / "out"
     list(job.export(make_run(9), about, out, ["png"]))
-    with pytest.raises(InputError, match=r"holds an earlier export: .* ask to overwrite"):
+    with pytest.raises(InputError, match=r"holds an earlier export: .* or replace it"):
         list(job.export(make_run(2), about, out, ["gif"]))
     assert recipe.read(out).spec.n_steps == 9
     list(job.export(make_run(2), about, out, ["gif"], overwrite=True))

@@ -60,10 +60,17 @@ def test_an_unknown_name_far_from_all_gets_no_guess(one_bundled_model):
 
 
 @pytest.mark.parametrize(
-    "name", ["a" * 5000, "~nobody-of-this-name/model", "a\0b", "no/such/file"]
+    ("name", "message"),
+    [
+        ("a" * 5000, "unknown model"),
+        ("a\0b", "unknown model"),
+        ("~nobody-of-this-name/model", "does not exist"),
+        ("no/such/file", "does not exist"),
+        ("gone.safetensors", "does not exist"),
+    ],
 )
-def test_a_name_that_cannot_be_a_path_is_an_unknown_model_too(one_bundled_model, name):
-    with pytest.raises(InputError, match="unknown model"):
+def test_a_name_that_cannot_be_a_path_is_an_unknown_model_too(one_bundled_model, name, message):
+    with pytest.raises(InputError, match=message):
         catalog.find(name)
 
 
