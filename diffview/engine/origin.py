@@ -113,6 +113,25 @@ def in_force(spec: RunSpec, i: int) -> RunSpec:
     return spec
 
 
+def rows_since(spec: RunSpec, i: int) -> tuple[int, ...]:
+    """Which sample of the part in force at step `i` each sample of the run comes from.
+
+    () where they are the same: no branch after i chose rows.
+    """
+    rows: tuple[int, ...] = ()
+    while spec.origin is not None and i < spec.origin.step:
+        rows = composed(spec.origin.rows, rows)
+        spec = spec.origin.parent
+    return rows
+
+
+def composed(first: tuple[int, ...], then: tuple[int, ...]) -> tuple[int, ...]:
+    """The rows of choosing `first` and of those `then`; () chooses all."""
+    if not first or not then:
+        return first or then
+    return tuple(first[row] for row in then)
+
+
 def began(spec: RunSpec) -> int:
     """The step at which the sampler of `spec` took over, where its history begins.
 

@@ -5,21 +5,22 @@ The consumer holds the reins: it pauses by not calling next(), cancels by close(
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from diffview.engine import compat, guidance, noise, samplers
+from diffview.engine import compat, guidance, noise, origin, samplers
 from diffview.engine.denoiser import Denoiser, LearnsVariance
-from diffview.engine.estimate import Denoise, Stage, Step
+from diffview.engine.estimate import Denoise
+from diffview.engine.host import to_device
 from diffview.engine.levels import NoiseLevel
+from diffview.engine.recording import records
+from diffview.engine.resuming import Start, resumed
 from diffview.engine.spec import RunSpec, checked
-from diffview.engine.trajectory import Float32, StageRecord, StepRecord, keeps_raw
-from diffview.errors import DiffviewError, InputError, NonFiniteError
+from diffview.engine.trajectory import StepRecord
+from diffview.errors import InputError
 
 Guide = Denoiser | guidance.Classifier
 """What guides a run beside its model: a weaker model, or a classifier of x_t and t."""
@@ -33,6 +34,7 @@ def run(
     init_noise: Tensor | None = None,
     guide: Guide | None = None,
     negative: Tensor | None = None,
+    start: Start | None = None,
 ) -> Generator[StepRecord, None, None]:
     """Sample as `spec` says; yields N + 1 records, the last one the clean end.
 
@@ -42,110 +44,39 @@ def run(
     it. Raises InputError before the first step for what cannot
     be run, DiffviewError naming the step when the network raises, NonFiniteError when it yields
     NaN or infinity.
+
+    With `start` it goes on from there and yields the records from that step on; a run that
+    branched off another needs one, at its first own step or later.
     """
     spec = checked(spec)
+    if spec.origin is not None and (start is None or start.i < spec.origin.step):
+        raise InputError(
+            f"this run branched off another at step {spec.origin.step}: it can only go on from a "
+            "recorded step, or be replayed with its parent"
+        )
     levels = spec.levels(denoiser.schedule)
     counted = _Counted(denoiser, spec.batch)
     denoise = _bind(counted, spec, condition, guide, negative)
-    x = _initial(denoiser, spec, levels[0], init_noise)
     path = str(spec.option("noise_path"))
     draw = noise.source(path, spec.seeds, denoiser.data_shape, levels)
 
     def fresh_noise(i: int) -> Tensor:
-        return draw(i).to(x.device, x.dtype)
+        return to_device(draw(i), x.device, x.dtype)
 
     info, options = samplers.find(spec.sampler), spec.sampler_options()
-    lent = info.lent(denoiser.schedule)
-    steps = info.generate(denoise, x, levels, fresh_noise, **lent, **options)
+    options |= info.lent(denoiser.schedule)
+    if start is None:
+        x = _initial(denoiser, spec, levels[0], init_noise)
+        steps = info.generate(denoise, x, levels, fresh_noise, **options)
+    else:
+        x, counted.nfe = _placed(torch.tensor(start.x_t), denoiser, spec), start.nfe
+        began = origin.began(spec)
+        steps = resumed(info, denoise, start, began, levels, fresh_noise, x, **options)
     try:
-        yield from _records(steps, levels, counted, spec)
+        first = 0 if start is None else start.i
+        yield from records(steps, levels, spec, lambda: counted.nfe, x.device, first)
     finally:
         steps.close()
-
-
-def _records(
-    steps: Generator[Step, None, None],
-    levels: tuple[NoiseLevel, ...],
-    counted: _Counted,
-    spec: RunSpec,
-) -> Generator[StepRecord, None, None]:
-    for i, level in enumerate(levels):
-        start = time.perf_counter()
-        try:
-            step = next(steps)
-        except DiffviewError:
-            raise
-        except Exception as error:
-            raise DiffviewError(
-                f"the model failed at step {i} (t = {level.t:g}): {type(error).__name__}: {error}"
-            ) from error
-        record = _record(step, counted.nfe, start, spec)
-        _check_finite(record)
-        yield record
-
-
-def _record(step: Step, nfe: int, start: float, spec: RunSpec) -> StepRecord:
-    x_t, x0_hat = _host(step.x_t), _host(step.estimate.x0_hat)
-    host_base, host_direction = _maybe(step.estimate.base), _maybe(step.estimate.direction)
-    raw = _maybe(step.estimate.x0_raw)
-    if step.level.sigma == 0:  # the clean end: any scale gives the picture itself
-        if spec.guidance.kind != "none":
-            host_base, host_direction = x0_hat, np.zeros_like(x0_hat)
-        raw = x0_hat if keeps_raw(spec) else None
-    return StepRecord(
-        i=step.i,
-        level=step.level,
-        x_t=x_t,
-        x0_hat=x0_hat,
-        base=host_base,
-        direction=host_direction,
-        move=step.move,
-        nfe=nfe,
-        seconds=time.perf_counter() - start,
-        x0_raw=raw,
-        stages=tuple(_stage(stage) for stage in step.stages),
-    )
-
-
-def _stage(stage: Stage) -> StageRecord:
-    estimate = stage.estimate
-    if estimate is None:
-        return StageRecord(stage.name, stage.level, _host(stage.x_t))
-    return StageRecord(
-        name=stage.name,
-        level=stage.level,
-        x_t=_host(stage.x_t),
-        x0_hat=_host(estimate.x0_hat),
-        base=_maybe(estimate.base),
-        direction=_maybe(estimate.direction),
-    )
-
-
-def _maybe(tensor: Tensor | None) -> Float32 | None:
-    return None if tensor is None else _host(tensor)
-
-
-def _host(tensor: Tensor) -> Float32:
-    array: Float32 = tensor.detach().to("cpu", torch.float32).numpy()
-    return array
-
-
-def _check_finite(record: StepRecord) -> None:
-    # One sum is NaN or infinite exactly when some value is (float32 pictures cannot overflow it).
-    arrays = record.arrays()
-    for stage in record.stages:
-        arrays |= {f"{name} of the {stage.name}": a for name, a in stage.arrays().items()}
-    for name, array in arrays.items():
-        with np.errstate(invalid="ignore"):  # infinities of both signs add up to NaN
-            total = np.sum(array, dtype=np.float64)
-        if not np.isfinite(total):
-            rows = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
-            advice = "" if record.base is None else "; a smaller guidance γ may help"
-            raise NonFiniteError(
-                f"{name} became NaN or infinite at step {record.i} (t = {record.level.t:g}) in "
-                f"sample {', '.join(map(str, rows[:8]))}; the {record.i} steps before it are "
-                f"kept{advice}"
-            )
 
 
 def _bind(
@@ -203,16 +134,20 @@ def _initial(
     if init_noise is None:
         z = noise.initial_noise(spec.seeds, denoiser.data_shape).to(denoiser.device)
         return z * compat.initial_std(spec, denoiser.schedule, start)
+    return _placed(init_noise, denoiser, spec)
+
+
+def _placed(given: Tensor, denoiser: Denoiser, spec: RunSpec) -> Tensor:
+    """A copy of the given state where the network is: the first record will share its memory."""
     expected = (spec.batch, *denoiser.data_shape)
-    if tuple(init_noise.shape) != expected:
+    if tuple(given.shape) != expected:
         raise InputError(
-            f"the given noise has shape {tuple(init_noise.shape)}, this run needs {expected} "
+            f"the given noise has shape {tuple(given.shape)}, this run needs {expected} "
             "(samples, then the model's own shape)"
         )
-    if not bool(init_noise.isfinite().all()):
+    if not bool(given.isfinite().all()):
         raise InputError("the given noise has values that are NaN or infinite")
-    # A copy: the first record shares this memory, and the noise stays its owner's to change.
-    return init_noise.to(denoiser.device, copy=True)
+    return given.to(denoiser.device, copy=True)
 
 
 class _Counted:

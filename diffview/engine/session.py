@@ -1,12 +1,13 @@
 """A run as a file: the trajectory's arrays and its recipe in one safetensors file.
 
-Tensors x_t, x0_hat (K, B, *D) float32 and, where guidance ran, base and direction, where eps
-follows the estimate before clipping, x0_raw; t, alpha, sigma (K,) float64; step, nfe (K,) int64;
+Tensors x_t, x0_hat (K, B, *D) float32 and, of those steps where guidance ran, base and direction,
+where eps follows the estimate before clipping, x0_raw (a branched run may have them at some steps
+only: its recipe says which); t, alpha, sigma (K,) float64; step, nfe (K,) int64;
 seconds, w0, w1, noise_std, w_raw (K,) float64, and where a sampler has them w_past, w_stages
 (K, n) float64, short rows filled with NaN. The stages themselves (Heun's second evaluation) are
 not kept: x_t and the model give them again. The header's metadata carries the RunSpec and what is
-known of the model and the versions, as JSON, and a checksum of all of it: a byte that turned over
-on a disk must not pass for a result.
+known of the model and the versions, as JSON, a checksum of each step's tensors, and one of all of
+it: a byte that turned over on a disk must not pass for a result.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from diffview import tensorfile
 from diffview.engine import spec as specs
 from diffview.engine.estimate import Move
 from diffview.engine.levels import NoiseLevel
+from diffview.engine.origin import in_force
 from diffview.engine.spec import RunSpec
 from diffview.engine.trajectory import StepRecord, Trajectory, keeps_raw
 from diffview.errors import InputError
@@ -53,13 +55,16 @@ def save(trajectory: Trajectory, path: Path, about: Mapping[str, Any] | None = N
         "diffview": diffview.__version__,
         "about": dict(about or {}),
     }
-    arrays = _arrays(trajectory.snapshot())
+    kept = trajectory.snapshot()
+    arrays = _arrays(kept)
+    document["steps"] = [_crcs(record.arrays()) for record in kept]
     text = json.dumps(with_checksum(document, arrays))
     tensorfile.write_numpy(path, arrays, {METADATA_KEY: text})
 
 
 def _arrays(trajectory: Trajectory) -> dict[str, NDArray[Any]]:
     records = list(trajectory)
+    steps = [record.i for record in records]
     moves = [record.move or Move(np.nan, np.nan, np.nan, np.nan) for record in records]
     numbers = {
         **{name: [getattr(record.level, name) for record in records] for name in LEVEL},
@@ -69,17 +74,42 @@ def _arrays(trajectory: Trajectory) -> dict[str, NDArray[Any]]:
     rows = {name: _rows([getattr(move, name) for move in moves]) for name in MOVE_ROWS}
     return {
         **{name: array for name, array in rows.items() if array.size},
-        **{name: trajectory.stack(name) for name in _tensors(trajectory.spec)},
+        **{name: _stacked(records, name) for name in _places(trajectory.spec, steps)},
         **{name: np.array(values, np.float64) for name, values in numbers.items()},
-        "step": np.array([record.i for record in records], np.int64),
+        "step": np.array(steps, np.int64),
         "nfe": np.array([record.nfe for record in records], np.int64),
     }
 
 
-def _tensors(spec: RunSpec) -> tuple[str, ...]:
-    """Which arrays a run of `spec` records."""
-    guided = ("base", "direction") if spec.guidance.kind != "none" else ()
-    return (*PLAIN, *guided, *(("x0_raw",) if keeps_raw(spec) else ()))
+def _stacked(records: Sequence[StepRecord], name: str) -> NDArray[np.float32]:
+    arrays = [record.arrays().get(name) for record in records]
+    return np.stack([array for array in arrays if array is not None])
+
+
+def _tensors_of(spec: RunSpec, i: int) -> tuple[str, ...]:
+    """Which arrays a run of `spec` records in step `i`."""
+    part = in_force(spec, i)
+    guided = ("base", "direction") if part.guidance.kind != "none" else ()
+    return (*PLAIN, *guided, *(("x0_raw",) if keeps_raw(part) else ()))
+
+
+def _places(spec: RunSpec, steps: Sequence[int]) -> dict[str, dict[int, int]]:
+    """Where in each tensor the recorded step is: name -> {index of the record: row}."""
+    places: dict[str, dict[int, int]] = {}
+    for k, i in enumerate(steps):
+        for name in _tensors_of(spec, i):
+            rows = places.setdefault(name, {})
+            rows[k] = len(rows)
+    return places
+
+
+def _crcs(arrays: Mapping[str, NDArray[Any]]) -> dict[str, str]:
+    """The CRC-32 of each array's bytes."""
+    return {name: f"{_crc(array):08x}" for name, array in arrays.items()}
+
+
+def _crc(array: NDArray[Any], before: int = 0) -> int:
+    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, before)
 
 
 def _rows(weights: Sequence[tuple[float, ...]]) -> NDArray[np.float64]:
@@ -95,9 +125,8 @@ def with_checksum(
     rest = {key: value for key, value in document.items() if key != "checksum"}
     crc = zlib.crc32(json.dumps(rest, sort_keys=True).encode())
     for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        crc = zlib.crc32(f"{name} {array.dtype} {array.shape}".encode(), crc)
-        crc = zlib.crc32(array.reshape(-1).view(np.uint8).data, crc)
+        array = arrays[name]
+        crc = _crc(array, zlib.crc32(f"{name} {array.dtype} {array.shape}".encode(), crc))
     return {**rest, "checksum": f"{crc:08x}"}
 
 
@@ -114,7 +143,7 @@ def load(path: Path) -> tuple[Trajectory, dict[str, Any]]:
         _check_version(document["version"])
         arrays = tensorfile.read_numpy(path)
         if document["checksum"] != with_checksum(document, arrays)["checksum"]:
-            raise ValueError("its checksum does not fit its contents")
+            raise ValueError(f"its checksum does not fit its contents{_damage(document, arrays)}")
         return _trajectory(document, arrays), dict(document["about"])
     except InputError as error:
         message = str(error)
@@ -135,28 +164,46 @@ def _check_version(version: object) -> None:
         )
 
 
+def _damage(document: Any, arrays: Mapping[str, NDArray[Any]]) -> str:
+    """In words the first tensor that is not as it was saved, "" where the file does not tell."""
+    try:
+        spec, steps = specs.from_json(document["spec"]), arrays["step"].tolist()
+        places = _places(spec, steps)
+        for k, saved in enumerate(document["steps"]):
+            now = _crcs({name: arrays[name][places[name][k]] for name in saved})
+            for name in saved:
+                if now[name] != saved[name]:
+                    t = arrays["t"][k]
+                    return f": {name} of step {steps[k]} (t = {t:g}) is not what was saved"
+    except (InputError, KeyError, TypeError, ValueError, IndexError):
+        pass  # what would tell is damaged too
+    return ""
+
+
 def _trajectory(document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Trajectory:
     stride, shape = document["stride"], document["data_shape"]
     if not all(type(number) is int and number > 0 for number in (stride, *shape)):
         raise ValueError(f"stride {stride} or shape {shape} is not of whole numbers above 0")
     trajectory = Trajectory(specs.from_json(document["spec"]), shape, stride)
-    tensors = _tensors(trajectory.spec)
-    _check_arrays(arrays, tensors, trajectory)
+    places = _places(trajectory.spec, arrays["step"].reshape(-1).tolist())
+    _check_arrays(arrays, places, trajectory)
     for k in range(len(arrays["step"])):
-        trajectory.append(_record(arrays, tensors, k))
+        trajectory.append(_record(arrays, places, k))
     return trajectory
 
 
 def _check_arrays(
-    arrays: Mapping[str, NDArray[Any]], tensors: Sequence[str], trajectory: Trajectory
+    arrays: Mapping[str, NDArray[Any]],
+    places: Mapping[str, Mapping[int, int]],
+    trajectory: Trajectory,
 ) -> None:
     """Every array is there, of the recipe's shape, and the steps are those a run would keep."""
     count, spec = arrays["step"].size, trajectory.spec
     if count == 0:
         raise ValueError("it holds no steps")
-    pictures = (count, spec.batch, *trajectory.data_shape)
+    sample = (spec.batch, *trajectory.data_shape)
     expected = {
-        **dict.fromkeys(tensors, (pictures, np.float32)),
+        **{name: ((len(rows), *sample), np.float32) for name, rows in places.items()},
         **dict.fromkeys((*LEVEL, *MOVE, "seconds"), ((count,), np.float64)),
         **dict.fromkeys(("step", "nfe"), ((count,), np.int64)),
     }
@@ -179,8 +226,10 @@ def _check_arrays(
         raise ValueError("alpha is outside 0 to 1, or sigma below 0")
 
 
-def _record(arrays: Mapping[str, NDArray[Any]], tensors: Sequence[str], k: int) -> StepRecord:
-    kept = {name: arrays[name][k] for name in tensors}
+def _record(
+    arrays: Mapping[str, NDArray[Any]], places: Mapping[str, Mapping[int, int]], k: int
+) -> StepRecord:
+    kept = {name: arrays[name][rows[k]] for name, rows in places.items() if k in rows}
     rows = (arrays[name][k] if name in arrays else np.array([]) for name in MOVE_ROWS)
     past, stages = (tuple(row[~np.isnan(row)].tolist()) for row in rows)
     w0, w1, noise_std, w_raw = (float(arrays[name][k]) for name in MOVE)

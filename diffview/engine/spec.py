@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from diffview.engine import compat, samplers, spacings
+from diffview.engine import compat, origin, samplers, spacings
 from diffview.engine.conflicts import Facts, conflicts, idle, trimmed
 from diffview.engine.finishing import Finish
 from diffview.engine.levels import NoiseLevel
 from diffview.engine.options import RUN_OPTIONS, Option, Value, numbers
+from diffview.engine.origin import Origin
 from diffview.engine.schedules import Schedule
 from diffview.errors import InputError
 
@@ -33,7 +34,7 @@ __all__ = [
 ]
 
 SPEC_VERSION = 3
-"""2 added the guide and the curve of guidance, 3 prompts; those before are read too."""
+"""2 added the guide and the curve of guidance, 3 prompts and branches; those before are read."""
 MAX_SEED = 2**63 - 1
 MAX_SAMPLES = 4096
 MAX_SCALE = 1e6
@@ -76,7 +77,8 @@ class RunSpec:
     """A run: model, sampler, steps, guidance, condition, one seed per sample, options.
 
     negative is the prompt that classifier-free guidance steers away from, in place of no prompt;
-    "" is an empty prompt, which some models tell from none.
+    "" is an empty prompt, which some models tell from none. origin is the run that this one left
+    on its way: what is said here holds from there on.
     """
 
     model_id: str
@@ -88,6 +90,7 @@ class RunSpec:
     seeds: tuple[int, ...] = (0,)
     options: tuple[tuple[str, Value], ...] = ()
     negative: str | None = None
+    origin: Origin | None = None
 
     @property
     def batch(self) -> int:
@@ -174,6 +177,7 @@ class RunSpec:
             "negative": self.negative,
             "seeds": list(self.seeds),
             "options": dict(self.options),
+            "origin": None if self.origin is None else self.origin.to_json(),
         }
 
 
@@ -208,6 +212,7 @@ def checked(spec: RunSpec) -> RunSpec:
         seeds=spec.seeds,
         options=tuple(sorted(options.items())),
         negative=spec.negative,
+        origin=origin.checked(spec, checked),
     )
 
 
@@ -318,6 +323,7 @@ def _spec_from(value: Mapping[str, Any], version: int) -> RunSpec:
         seeds=tuple(_typed(seed, int) for seed in _typed(value["seeds"], list)),
         options=tuple((str(k), _typed(v, (bool, int, float, str))) for k, v in options.items()),
         negative=_typed(value["negative"], (str, type(None))) if version >= 3 else None,
+        origin=origin.from_json(value["origin"], from_json) if version >= 3 else None,
     )
 
 

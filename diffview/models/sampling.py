@@ -9,7 +9,7 @@ file costs no torch: a window can check choices and estimate memory before torch
 from __future__ import annotations
 
 import platform
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
@@ -22,6 +22,7 @@ import diffview
 from diffview import tensorfile
 from diffview.engine import samplers
 from diffview.engine import spec as specs
+from diffview.engine.levels import NoiseLevel
 from diffview.engine.options import TIMES, Value, numbers
 from diffview.engine.spacings import LIST
 from diffview.engine.spec import Condition, Facts, Guidance, RunSpec
@@ -40,6 +41,7 @@ from diffview.models.conditions import Model as Model
 if TYPE_CHECKING:
     import torch
 
+    from diffview.engine.resuming import Start
     from diffview.engine.run import Guide
 
 DEFAULTS: Mapping[str, Any] = {
@@ -76,18 +78,21 @@ def spec_for(
     seeds: Sequence[int] = (0,),
     options: Mapping[str, Value] | None = None,
     guidable: bool = True,
+    judge: ModelCard | None = None,
 ) -> RunSpec:
     """The checked recipe of a run; what is None comes from the card, else from DEFAULTS.
 
     With a label or a prompt the run is guided (at gamma 1 too, so that a slider has both terms),
     without one it is unconditional. guidance is gamma, or all of it: a Guidance of any kind, with
     its guide and curve. A negative prompt is what guidance steers away from. `guidable` is False
-    for a model that has no label that means none.
+    for a model that has no label that means none. judge is the classifier of the guidance: its
+    classes are the labels of a model that has none of its own.
     Raises InputError for the first choice that this model cannot do.
     """
     if not card.samples:
         raise InputError(f"model '{card.id}' is a {card.family}: it judges, it cannot be sampled")
-    condition = _condition(card, label, prompt, len(seeds))
+    labelled = card if judge is None or card.classes or card.takes_text else judge
+    condition = condition_for(labelled, label, prompt, len(seeds))
     if condition is None and card.needs_condition:
         needs = "a prompt" if card.takes_text else f"a label: {_classes(card)}"
         raise InputError(f"model '{card.id}' cannot do without a condition: give {needs}")
@@ -100,17 +105,25 @@ def spec_for(
             sampler=name,
             n_steps=default(card, "steps") if steps is None else steps,
             spacing=spacing or default(card, "spacing"),
-            guidance=_guidance(card, guidance, condition, guidable=guidable),
+            guidance=guidance_for(card, guidance, condition, guidable=guidable),
             condition=condition,
             negative=negative_prompt,
             seeds=tuple(seeds),
-            options=tuple({**_card_options(card, name), **(options or {})}.items()),
+            options=tuple({**card_options(card, name), **(options or {})}.items()),
         )
     )
+    return settled(spec, card, options or {}, guidable=guidable)
+
+
+def settled(
+    spec: RunSpec, card: ModelCard, asked: Collection[str], *, guidable: bool = True
+) -> RunSpec:
+    """A checked spec without the options that do nothing in it; those `asked` for are refused.
+
+    Raises InputError for the first thing that this model cannot do.
+    """
     facts = facts_of(card, guidable=guidable)
-    asked = {name for name, _ in spec.options} & set(options or {})
-    # A default of the card's that does nothing here is left out; a person's own is refused.
-    unused = specs.idle(spec, facts).keys() - asked
+    unused = specs.idle(spec, facts).keys() - set(asked)
     spec = replace(spec, options=tuple(pair for pair in spec.options if pair[0] not in unused))
     for reason in specs.conflicts(spec, facts):
         raise InputError(reason)
@@ -132,13 +145,14 @@ def facts_of(card: ModelCard, *, guidable: bool = True) -> Facts:
 
 def _listed(card: ModelCard, sampler: str, options: Mapping[str, Value]) -> int:
     """How many times were typed: as many are the steps."""
-    times = {**_card_options(card, sampler), **options}.get("times", "")
+    times = {**card_options(card, sampler), **options}.get("times", "")
     return len(numbers(TIMES.checked(times))) or 1
 
 
-def _guidance(
+def guidance_for(
     card: ModelCard, scale: float | Guidance | None, condition: Condition, *, guidable: bool
 ) -> Guidance:
+    """The guidance of a run under `condition`, as `spec_for` says. Raises InputError."""
     if isinstance(scale, Guidance):
         return scale
     guidable = guidable and card.guidable
@@ -164,7 +178,8 @@ def _classes(card: ModelCard) -> str:
     return f"choose one of {names}"
 
 
-def _condition(card: ModelCard, label: Label, prompt: Prompt, batch: int) -> Condition:
+def condition_for(card: ModelCard, label: Label, prompt: Prompt, batch: int) -> Condition:
+    """What a label or a prompt is in a recipe of `batch` samples. Raises InputError."""
     if label is not None and prompt is not None:
         raise InputError("a label and a prompt were given: a model takes one or the other")
     if prompt is not None:
@@ -180,7 +195,7 @@ def _condition(card: ModelCard, label: Label, prompt: Prompt, batch: int) -> Con
     return tuple(conditions.label_number(card, one) for one in label)
 
 
-def _card_options(card: ModelCard, sampler: str) -> dict[str, Value]:
+def card_options(card: ModelCard, sampler: str) -> dict[str, Value]:
     """The card's options that this sampler has: eta is DDIM's and nobody else's."""
     declared = specs.declared_options(samplers.find(sampler).name)
     return {name: value for name, value in default(card, "options").items() if name in declared}
@@ -194,8 +209,12 @@ def trajectory_for(card: ModelCard, spec: RunSpec, budget: int | None = None) ->
     limit = DEFAULT_BUDGET if budget is None else budget
     stride = stride_within(spec, card.data_shape, limit)
     levels = spec.levels(card.schedule)
-    kept = [*levels[:-1:stride], levels[-1]]
-    return Trajectory(spec, card.data_shape, stride, kept)
+    return Trajectory(spec, card.data_shape, stride, planned(levels, stride))
+
+
+def planned(levels: Sequence[NoiseLevel], stride: int) -> list[NoiseLevel]:
+    """The levels of the records that a run with this stride keeps."""
+    return [*levels[:-1:stride], levels[-1]]
 
 
 def sample_into(
@@ -210,19 +229,33 @@ def sample_into(
     error or a close() stays. init_noise (B, *D) replaces the seeded x_T; guide is the classifier
     or the weaker model that the spec's guidance names.
     """
+    with closing(records(model, trajectory.spec, init_noise, guide)) as made:
+        for record in made:
+            trajectory.append(record)
+            yield record
+
+
+def records(
+    model: Model,
+    spec: RunSpec,
+    init_noise: Float32 | None = None,
+    guide: Guide | None = None,
+    start: Start | None = None,
+) -> Generator[StepRecord, None, None]:
+    """The records of a run of `spec` on `model`, from x_T or from `start` on.
+
+    The condition is brought into the form that the model takes; else as `engine.run.run`.
+    """
     import torch
 
     from diffview.engine.run import run
 
-    spec = trajectory.spec
     with torch.no_grad():
         condition = conditions.condition_of(model, spec)
         negative = conditions.negative_of(model, spec)
-    start = None if init_noise is None else torch.tensor(init_noise)
-    with closing(run(model, spec, condition, start, guide, negative)) as records:
-        for record in records:
-            trajectory.append(record)
-            yield record
+    x_T = None if init_noise is None else torch.tensor(init_noise)
+    with closing(run(model, spec, condition, x_T, guide, negative, start)) as made:
+        yield from made
 
 
 def open_model(entry: catalog.Entry, device: str | torch.device = "auto") -> Any:
