@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from diffview.cli import arguments, exporting
 from diffview.cli.report import Report
 from diffview.engine import session
+from diffview.models import catalog, sampling
+from diffview.models.catalog import Entry
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=arguments.path,
         help="a .dvsession or a trajectory.safetensors",
     )
+    parser.add_argument(
+        "--model",
+        metavar="ID|FILE",
+        help="the model that made the run, to decode its latents (bundled ones are found)",
+    )
     exporting.add_arguments(parser, required=True)
     parser.add_argument("--json", action="store_true", help="events on stdout, one object a line")
 
@@ -25,8 +33,23 @@ def run(args: argparse.Namespace) -> int:
     """Read, check, write."""
     with Report(as_json=args.json) as report:
         trajectory, about = session.load(args.run_file)
-        exporting.check(args, trajectory.spec, trajectory.data_shape)
-        files = exporting.write(args, trajectory, about, report)
+        entry = _model(args, about)
+        card = None if entry is None else entry.card
+        exporting.check(args, trajectory.spec, trajectory.data_shape, card)
+        if card is None and trajectory.data_shape[0] not in (1, 3) and args.decode != "none":
+            report.note("these look like latents and are shown as they are: --model decodes them")
+        latent = entry is not None and entry.card.picture_shape and args.decode != "none"
+        lens = exporting.lens_of(args, sampling.open_model(entry)) if latent and entry else None
+        files = exporting.write(args, trajectory, about, report, lens)
         report.event("done", files=files)
         report.result(f"wrote {exporting.listed(files)}")
     return 0
+
+
+def _model(args: argparse.Namespace, about: dict[str, Any]) -> Entry | None:
+    """The model asked for, else the bundled one of these weights; no path in a run is opened."""
+    if args.model is not None:
+        return catalog.find(args.model)
+    weights = sampling.weights_of(about)
+    same = (entry for entry in catalog.bundled() if entry.card.weights_sha256 == weights)
+    return next(same, None)

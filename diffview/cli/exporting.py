@@ -21,8 +21,12 @@ from diffview.errors import InputError
 from diffview.exporters import job
 from diffview.exporters.place import AlreadyThere
 from diffview.exporters.sequence import Selection, Sheets
+from diffview.frames import lens as lenses
 from diffview.frames.compose import POLICIES
+from diffview.frames.lens import Lens
 from diffview.frames.quantities import QUANTITIES
+from diffview.models import preview
+from diffview.models.card import ModelCard
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, required: bool) -> None:
@@ -48,6 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser, *, required: bool) -> None:
         type=arguments.names,
         default=("xt", "x0hat"),
         help=f"side by side, any of {', '.join(QUANTITIES)} (xt,x0hat)",
+    )
+    group.add_argument(
+        "--decode",
+        choices=LENSES,
+        default="full",
+        help="how a latent model's steps become pictures: full its own decoder, preview a fitted "
+        "linear map, quick and rough, none the latents themselves (full)",
     )
     group.add_argument(
         "--brightness",
@@ -91,6 +102,27 @@ def add_arguments(parser: argparse.ArgumentParser, *, required: bool) -> None:
     )
 
 
+LENSES = ("full", "preview", "none")
+
+
+def lens_of(args: argparse.Namespace, model: Any) -> Lens | None:
+    """What the model's latents are looked at through; None where its samples are pictures."""
+    card = model.card
+    if not card.latent or not card.picture_shape or args.decode == "none":
+        return None
+    if args.decode == "full":
+        return lenses.decoded(model, card.picture_shape)
+    return lenses.previewed(preview.of(model), card.data_shape)
+
+
+def _blank_lens(args: argparse.Namespace, card: ModelCard | None) -> Lens | None:
+    if card is None or not card.picture_shape or args.decode == "none":
+        return None
+    if args.decode == "full":
+        return lenses.blank(lenses.DECODED, card.picture_shape)
+    return lenses.blank(lenses.PREVIEW, (card.picture_shape[0], *card.data_shape[1:]))
+
+
 def selection(args: argparse.Namespace) -> Selection:
     """What the flags ask to see."""
     return Selection(
@@ -103,7 +135,12 @@ def selection(args: argparse.Namespace) -> Selection:
     )
 
 
-def check(args: argparse.Namespace, spec: RunSpec, data_shape: tuple[int, ...]) -> None:
+def check(
+    args: argparse.Namespace,
+    spec: RunSpec,
+    data_shape: tuple[int, ...],
+    card: ModelCard | None = None,
+) -> None:
     """Raise InputError for whatever the export of such a run would be refused for.
 
     A run of zeros of the same shape is drawn, so nothing is sampled in vain.
@@ -118,7 +155,7 @@ def check(args: argparse.Namespace, spec: RunSpec, data_shape: tuple[int, ...]) 
     _check_writable(args.out)
     blank = Trajectory(spec, data_shape)
     blank.append(_blank_record(spec, data_shape))
-    Sheets(blank, selection(args))[0]
+    Sheets(blank, selection(args), _blank_lens(args, card))[0]
 
 
 def _blank_record(spec: RunSpec, data_shape: tuple[int, ...]) -> StepRecord:
@@ -147,9 +184,13 @@ def check_file(file: Path, *, overwrite: bool) -> None:
 
 
 def write(
-    args: argparse.Namespace, trajectory: Trajectory, about: Mapping[str, Any], report: Report
+    args: argparse.Namespace,
+    trajectory: Trajectory,
+    about: Mapping[str, Any],
+    report: Report,
+    lens: Lens | None = None,
 ) -> list[str]:
-    """Export as the flags say; returns the files that are there now."""
+    """Export as the flags say, latents through `lens`; returns the files that are there now."""
     steps = job.export(
         trajectory,
         about,
@@ -158,6 +199,7 @@ def write(
         selection(args),
         fps=args.fps,
         overwrite=args.overwrite,
+        lens=lens,
     )
     with closing(cast("Generator[job.Progress]", steps)):  # an interrupt must clean up at once
         for step in steps:

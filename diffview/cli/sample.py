@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from diffview.cli import arguments, exporting
+from diffview.cli import arguments, exporting, guiding
 from diffview.cli.report import Report
 from diffview.engine import samplers, session, spacings
-from diffview.engine.spec import RunSpec, declared_options, parse_seeds
+from diffview.engine.spec import Guidance, RunSpec, declared_options, parse_seeds
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory
 from diffview.errors import DiffviewError, InputError
-from diffview.models import catalog, conditions, sampling
+from diffview.models import catalog, conditions, guides, sampling
 from diffview.models.card import ModelCard
 from diffview.models.catalog import Entry
 
@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="0 unconditional, 1 conditional, above 1 guided (the model's own, else "
         f"{sampling.DEFAULTS['guidance']:g}); needs --label or --prompt",
     )
+    guiding.add_arguments(group)
     group.add_argument(
         "--sampler", metavar="NAME", help=f"any of {', '.join(samplers.every())} (the model's own)"
     )
@@ -107,6 +108,7 @@ class Plan:
     spec: RunSpec
     trajectory: Trajectory
     init_noise: Float32 | None
+    guide: Entry | None = None
 
     @property
     def card(self) -> ModelCard:
@@ -124,11 +126,12 @@ def run(args: argparse.Namespace) -> int:
         about = sampling.about(
             plan.card, device=str(device), given_noise=plan.init_noise is not None
         )
+        about |= guides.about(None if plan.guide is None else plan.guide.card)
         try:
             seconds = _sample(plan, model, report)
         except DiffviewError as error:
-            raise _with_what_was_kept(error, args, plan, about, report) from error
-        files = _write(args, plan, about, report)
+            raise _with_what_was_kept(error, args, plan, about, report, model) from error
+        files = _write(args, plan, about, report, model)
         _tell_end(plan, str(device), seconds, files, report)
     return 0
 
@@ -141,7 +144,10 @@ def _plan(args: argparse.Namespace) -> Plan:
     _refuse_prompts(args, entry.card)
     if args.guidance is not None and args.prompt is None and entry.card.takes_text:
         raise InputError(f"--guidance {args.guidance:g} has nothing to steer to: give --prompt")
-    if args.guidance is not None and args.label is None and entry.card.classes:
+    asked = guiding.chosen(args, entry.card)
+    steered = isinstance(asked.guidance, Guidance) and asked.guidance.kind == "autoguidance"
+    unlabelled = args.guidance is not None and args.label is None and not steered
+    if unlabelled and entry.card.classes:
         raise InputError(
             f"--guidance {args.guidance:g} has nothing to steer to: choose --label, one of "
             f"{_listed(entry.card.classes)}"
@@ -151,19 +157,21 @@ def _plan(args: argparse.Namespace) -> Plan:
         sampler=args.sampler,
         steps=args.steps,
         spacing=args.spacing,
-        guidance=args.guidance,
+        guidance=asked.guidance,
         label=args.label,
         prompt=args.prompt,
         negative_prompt=args.negative_prompt,
         seeds=parse_seeds(args.seeds),
-        options=dict(args.option),
+        options=asked.options,
+        judge=asked.card,
     )
     if args.out is not None:
-        exporting.check(args, spec, entry.card.data_shape)
+        exporting.check(args, spec, entry.card.data_shape, entry.card)
     if args.session is not None:
         exporting.check_file(args.session, overwrite=args.overwrite)
     noise = args.init_noise and sampling.read_init_noise(args.init_noise, spec, entry.card)
-    return Plan(entry, spec, sampling.trajectory_for(entry.card, spec, args.budget), noise)
+    trajectory = sampling.trajectory_for(entry.card, spec, args.budget)
+    return Plan(entry, spec, trajectory, noise, asked.entry)
 
 
 def _refuse_prompts(args: argparse.Namespace, card: ModelCard) -> None:
@@ -180,7 +188,8 @@ def _listed(names: Sequence[str]) -> str:
 def _tell(plan: Plan, args: argparse.Namespace, report: Report) -> None:
     spec = plan.spec
     if plan.card.classes and spec.condition is None:
-        report.note("no --label was given: sampling without a condition, unguided")
+        unguided = ", unguided" if spec.guidance.kind == "none" else ""
+        report.note(f"no --label was given: sampling without a condition{unguided}")
     if plan.card.takes_text and spec.condition is None:
         report.note("no --prompt was given: sampling without a condition, unguided")
     unknown = conditions.unknown_words(
@@ -201,7 +210,8 @@ def _sample(plan: Plan, model: sampling.Model, report: Report) -> list[float]:
     n_steps = plan.spec.n_steps
     seconds: list[float] = []
     report.progress("sampling", 0, n_steps)
-    for record in sampling.sample_into(plan.trajectory, model, plan.init_noise):
+    guide = None if plan.guide is None else guides.open_guide(plan.guide, model.device)
+    for record in sampling.sample_into(plan.trajectory, model, plan.init_noise, guide):
         done = min(record.i + 1, n_steps)
         report.progress("sampling", done, n_steps, f"  {record.seconds * 1e3:.1f} ms/step")
         left = report.remaining("sampling", done, n_steps)
@@ -229,11 +239,12 @@ def _with_what_was_kept(
     plan: Plan,
     about: dict[str, Any],
     report: Report,
+    model: sampling.Model,
 ) -> DiffviewError:
     """The same error, after the frames before it were written and its message says where."""
     if not len(plan.trajectory):
         return error
-    _write(args, plan, about, report)
+    _write(args, plan, about, report, model)
     where = " and ".join(str(path) for path in (args.out, args.session) if path is not None)
     count = len(plan.trajectory)
     frames = "the frame before it is" if count == 1 else f"the {count} frames before it are"
@@ -241,14 +252,19 @@ def _with_what_was_kept(
 
 
 def _write(
-    args: argparse.Namespace, plan: Plan, about: dict[str, Any], report: Report
+    args: argparse.Namespace,
+    plan: Plan,
+    about: dict[str, Any],
+    report: Report,
+    model: sampling.Model,
 ) -> list[str]:
     files = []
     if args.session is not None:
         session.save(plan.trajectory, args.session, about)
         files.append(str(args.session))
     if args.out is not None:
-        files += exporting.write(args, plan.trajectory, about, report)
+        lens = exporting.lens_of(args, model)
+        files += exporting.write(args, plan.trajectory, about, report, lens)
     return files
 
 
@@ -277,8 +293,9 @@ def _tell_end(
 
 def _subject(plan: Plan) -> str:
     spec, card = plan.spec, plan.card
+    classes = card.classes or (() if plan.guide is None else plan.guide.card.classes)
     if isinstance(spec.condition, int):
-        return f"{card.id} ({card.classes[spec.condition]}, γ {spec.guidance.scale:g})"
+        return f"{card.id} ({classes[spec.condition]}, {guiding.strength(spec)})"
     if isinstance(spec.condition, str):
-        return f"{card.id} ('{spec.condition}', γ {spec.guidance.scale:g})"
-    return card.id
+        return f"{card.id} ('{spec.condition}', {guiding.strength(spec)})"
+    return card.id if spec.guidance.kind == "none" else f"{card.id} ({guiding.strength(spec)})"

@@ -46,6 +46,23 @@ class TakesText(Denoiser, Protocol):
         """
 
 
+class Decodes(Denoiser, Protocol):
+    """A model whose samples are latents, and what turns them into pictures.
+
+    Its card says `latent`, and in `picture_shape` what P is.
+    """
+
+    @property
+    def decoder_sha256(self) -> str:
+        """A hash of the decoder's weights: what is fitted to a decoder is kept under it."""
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Pictures (B, *P), mostly within -1 .. 1, of latents (B, *D) as the sampler holds them.
+
+        Latents of other heights and widths than D's do too, where the decoder is convolutional.
+        """
+
+
 class LearnsVariance(Denoiser, Protocol):
     """A model whose network also learned the variance of a step (`learned_variance` is true)."""
 

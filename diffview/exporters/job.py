@@ -25,6 +25,7 @@ from diffview.errors import DiffviewError, InputError
 from diffview.exporters import Clip, ExporterInfo, every, find, place
 from diffview.exporters.recipe import FILENAME, Recipe
 from diffview.exporters.sequence import Selection, Sheets
+from diffview.frames.lens import Lens
 
 MIN_FPS, MAX_FPS = 0.1, 240.0
 
@@ -57,13 +58,15 @@ def export(
     hold: int = 0,
     options: Mapping[str, Mapping[str, Value]] | None = None,
     overwrite: bool = False,
+    lens: Lens | None = None,
 ) -> Iterator[Progress]:
     """Write the run into `folder` in every format of `formats`; a generator, so a job.
 
     `about` is what is known of the model beside the RunSpec, as `models.sampling.about` gives it.
     `options` by format, such as {"mp4": {"quality": "exact"}}. `hold`: how many frames longer
     animations stay on the last picture. An existing folder is replaced only if it is empty, or
-    with `overwrite` if it holds nothing but an earlier export; files are never mixed.
+    with `overwrite` if it holds nothing but an earlier export; files are never mixed. `lens` is
+    what latents are looked at through: the model's decoder, or its preview.
 
     Nothing is written before the first `next()`. Raises InputError for what cannot be asked for,
     DiffviewError with the number of frames written when the disk refuses. After an error or
@@ -72,8 +75,8 @@ def export(
     folder = place.located(folder)
     wanted = selection or Selection()
     parts = _parts(formats, fps, hold, options or {})
-    sheets = Sheets(trajectory, wanted)
-    recipe = Recipe(trajectory.spec, dict(about), shown=asdict(wanted))
+    sheets = Sheets(trajectory, wanted, lens)
+    recipe = Recipe(trajectory.spec, dict(about), shown=_shown(wanted, lens))
     total = sum(_size(info, sheets) for info, _ in parts)
     with (
         _told(folder, total) as count,
@@ -99,6 +102,7 @@ def export_file(
     hold: int = 0,
     options: Mapping[str, Value] | None = None,
     overwrite: bool = False,
+    lens: Lens | None = None,
 ) -> Iterator[Progress]:
     """Write the run as one file: any format but png, which makes a folder. Else as `export`."""
     file = place.located(file)
@@ -106,13 +110,17 @@ def export_file(
     ((info, clip),) = _parts([format], fps, hold, {format: options or {}})
     if not info.filename:
         raise InputError(f"{format} makes a folder of files, not one file: choose a folder")
-    sheets = Sheets(trajectory, wanted)
-    recipe = Recipe(trajectory.spec, dict(about), shown=asdict(wanted))
+    sheets = Sheets(trajectory, wanted, lens)
+    recipe = Recipe(trajectory.spec, dict(about), shown=_shown(wanted, lens))
     total = _size(info, sheets)
     with _told(file, total) as count, place.for_file(file, overwrite=overwrite):
         for count.done in _write(info, trajectory, sheets, file, recipe, clip):
             yield Progress(count.done, total, file)
     yield Progress(total, total, file)
+
+
+def _shown(selection: Selection, lens: Lens | None) -> dict[str, Any]:
+    return asdict(selection) | ({} if lens is None else {"lens": lens.name})
 
 
 def check(

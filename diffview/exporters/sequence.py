@@ -10,6 +10,7 @@ from diffview.engine.trajectory import Trajectory
 from diffview.errors import InputError
 from diffview.frames import pixels, quantities
 from diffview.frames.compose import POLICIES, ViewState, compose
+from diffview.frames.lens import Lens
 from diffview.frames.pixels import Uint8
 from diffview.frames.sheet import Layout, columns_for, sheet
 
@@ -49,12 +50,14 @@ class Sheets:
     """The selected pictures of a run: `len()`, `[k]` -> (H, W, 3) uint8, `.steps`.
 
     What is exported is settled here, once: steps that a running sampler adds later are not in.
-    Raises InputError for a selection that the run cannot fulfil.
+    Latents are seen through `lens`. Raises InputError for a selection that the run cannot fulfil.
     """
 
-    def __init__(self, trajectory: Trajectory, selection: Selection) -> None:
+    def __init__(
+        self, trajectory: Trajectory, selection: Selection, lens: Lens | None = None
+    ) -> None:
         _check(trajectory, selection)
-        self._trajectory = trajectory
+        self._trajectory, self._lens = trajectory, lens
         self._indices = indices(len(trajectory), selection.every)
         self._steps = [trajectory[index].i for index in self._indices]
         self._view = ViewState(
@@ -62,7 +65,7 @@ class Sheets:
             policies=_policies(selection),
             guidance_scale=selection.guidance_scale,
         )
-        self._layout = layout(trajectory, selection)
+        self._layout = layout(trajectory, selection, lens)
 
     @property
     def steps(self) -> Sequence[int]:
@@ -79,7 +82,7 @@ class Sheets:
             self._view.policies,
             self._view.guidance_scale,
         )
-        return sheet(compose(self._trajectory, view), self._layout)
+        return sheet(compose(self._trajectory, view, self._lens), self._layout)
 
 
 def indices(count: int, every: int) -> tuple[int, ...]:
@@ -87,10 +90,10 @@ def indices(count: int, every: int) -> tuple[int, ...]:
     return tuple(sorted({*range(0, count, every), count - 1}))
 
 
-def layout(trajectory: Trajectory, selection: Selection) -> Layout:
+def layout(trajectory: Trajectory, selection: Selection, lens: Lens | None = None) -> Layout:
     """How the selected pictures are laid out."""
     return Layout(
-        scale=selection.scale or automatic_scale(trajectory, selection),
+        scale=selection.scale or automatic_scale(trajectory, selection, lens),
         sample=selection.sample,
         columns=selection.columns,
         caption=selection.caption,
@@ -99,11 +102,14 @@ def layout(trajectory: Trajectory, selection: Selection) -> Layout:
     )
 
 
-def automatic_scale(trajectory: Trajectory, selection: Selection) -> int:
+def automatic_scale(trajectory: Trajectory, selection: Selection, lens: Lens | None = None) -> int:
     """The factor that brings one grid's longer side closest to AUTOMATIC_SIZE, at least 1."""
     count = 1 if selection.sample is not None else trajectory.spec.batch
     columns = selection.columns or columns_for(count)
-    height, width = pixels.as_pictures(trajectory[0].x_t[:1]).shape[1:3]
+    if lens is None:
+        height, width = pixels.as_pictures(trajectory[0].x_t[:1]).shape[1:3]
+    else:
+        height, width = lens.shape[-2:]
     side = int(max(columns * width, math.ceil(count / columns) * height))
     return max(1, min(MAX_SCALE, round(AUTOMATIC_SIZE / side)))
 

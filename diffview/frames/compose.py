@@ -16,6 +16,7 @@ from diffview.engine.levels import NoiseLevel
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory
 from diffview.errors import InputError
 from diffview.frames import pixels, quantities
+from diffview.frames.lens import Lens
 from diffview.frames.pixels import Uint8
 
 POLICIES = {
@@ -47,7 +48,7 @@ class Tiles:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What is seen of one step."""
+    """What is seen of one step; `lens` names what latents were looked at through."""
 
     key: Hashable
     i: int
@@ -55,6 +56,7 @@ class Frame:
     level: NoiseLevel
     guidance_scale: float | None
     tiles: tuple[Tiles, ...]
+    lens: str = ""
 
     @property
     def nbytes(self) -> int:
@@ -62,23 +64,28 @@ class Frame:
         return sum(tiles.pixels.nbytes + tiles.values.nbytes for tiles in self.tiles)
 
 
-def compose(trajectory: Trajectory, view: ViewState) -> Frame:
-    """The frame of `view`. Raises InputError for a step or a quantity that is not there."""
+def compose(trajectory: Trajectory, view: ViewState, lens: Lens | None = None) -> Frame:
+    """The frame of `view`, latents seen through `lens`.
+
+    Raises InputError for a step or a quantity that is not there.
+    """
     if not 0 <= view.index < len(trajectory):
         raise InputError(f"there is no frame {view.index}; the run has {len(trajectory)}")
     spec = trajectory.spec
     scale = view.guidance_scale if spec.guidance.kind != "none" else None
     record = at_scale(trajectory, trajectory[view.index], scale)
+    name = "" if lens is None else lens.name
     shown = zip(view.quantities, view.policies, strict=True)
     return Frame(
-        key=(view.index, view.quantities, view.policies, scale),
+        key=(view.index, view.quantities, view.policies, scale, name),
         i=record.i,
         n_steps=spec.n_steps,
         level=record.level,
         guidance_scale=None
         if spec.guidance.kind == "none"
         else (spec.guidance.scale if scale is None else scale),
-        tiles=tuple(tiles(record, name, policy) for name, policy in shown),
+        tiles=tuple(tiles(record, quantity, policy, lens) for quantity, policy in shown),
+        lens=name,
     )
 
 
@@ -118,11 +125,26 @@ def one_sample(record: StepRecord, sample: int) -> StepRecord:
     return replace(record, **cut)  # type: ignore[arg-type]
 
 
-def tiles(record: StepRecord, name: str, policy: str) -> Tiles:
-    """One quantity of a record as pictures."""
+def tiles(record: StepRecord, name: str, policy: str, lens: Lens | None = None) -> Tiles:
+    """One quantity of a record as pictures.
+
+    States and estimates of latents are seen through the lens; noise, score and differences are no
+    latents: they are shown as they are, as large as the pictures beside them.
+    """
     quantity = quantities.find(name)
-    values = np.asarray(pixels.as_pictures(quantity.values(record)), np.float32)
-    return Tiles(name, _coloured(values, quantity, record, policy), values)
+    values = quantity.values(record)
+    if lens is not None and not quantity.signed:
+        values = lens.picture(values)
+    pictures = np.asarray(pixels.as_pictures(values), np.float32)
+    if lens is not None and quantity.signed:
+        pictures = _enlarged(pictures, lens.shape)
+    return Tiles(name, _coloured(pictures, quantity, record, policy), pictures)
+
+
+def _enlarged(pictures: Float32, shape: tuple[int, ...]) -> Float32:
+    """(B, h, w, C) repeated to the height and width of `shape` (K, H, W)."""
+    high, wide = shape[-2] // pictures.shape[1], shape[-1] // pictures.shape[2]
+    return pictures.repeat(max(1, high), axis=1).repeat(max(1, wide), axis=2)
 
 
 def _coloured(

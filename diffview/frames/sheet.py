@@ -131,7 +131,8 @@ def caption(frame: Frame) -> str:
     )
     end = "clean" if frame.level.sigma == 0 else f"t {frame.level.t:g}"
     guided = "" if frame.guidance_scale is None else f"   guidance {frame.guidance_scale:g}"
-    return f"{names}   step {frame.i}/{frame.n_steps}   {end}{guided}"
+    lens = f"   {frame.lens}" if frame.lens else ""
+    return f"{names}   step {frame.i}/{frame.n_steps}   {end}{guided}{lens}"
 
 
 _PLAIN = {"xt": "x_t", "x0hat": "x0 estimate", "x0cond": "x0 cond.", "x0uncond": "x0 uncond.",

@@ -26,11 +26,23 @@ class TextEncoder(Protocol):
         """The condition of no prompt at all, `batch` times; None if the model has none."""
 
 
+class Decoder(Protocol):
+    """From latents as the sampler holds them to pictures."""
+
+    @property
+    def sha256(self) -> str:
+        """A hash of its weights."""
+
+    def __call__(self, latents: Tensor) -> Tensor:
+        """Pictures (B, *P), mostly within -1 .. 1, of latents (B, *D)."""
+
+
 class NetworkDenoiser:
     """x0_hat from a network; labels (B,) int64, `null` the label that means none.
 
     A network that takes prompts is given what `text` makes of them in place of labels. The second
-    argument of a network is always t, the third the condition if it has one.
+    argument of a network is always t, the third the condition if it has one. `decoder` is there
+    where the samples are latents that can be shown as pictures.
     """
 
     def __init__(
@@ -41,6 +53,7 @@ class NetworkDenoiser:
         null: int | None = None,
         *,
         text: TextEncoder | None = None,
+        decoder: Decoder | None = None,
     ) -> None:
         if card.prediction not in TO_X0:
             raise InputError(
@@ -53,7 +66,7 @@ class NetworkDenoiser:
             raise InputError(
                 "a model whose card tells of prompts needs a text encoder, and no other"
             )
-        self._text = text
+        self._text, self._decoder = text, decoder
         self._conditional = bool(card.classes) or card.takes_text
 
     @property
@@ -85,6 +98,21 @@ class NetworkDenoiser:
         if self._text is None:
             raise InputError(f"model '{self.card.id}' takes no prompt")
         return self._text(prompts)
+
+    @property
+    def decoder_sha256(self) -> str:
+        """See `engine.denoiser.Decodes`; "" where nothing decodes."""
+        return self._decoder.sha256 if self._decoder is not None else ""
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """See `engine.denoiser.Decodes`. One by one: a picture does not depend on its batch.
+
+        Raises DiffviewError where nothing decodes.
+        """
+        if self._decoder is None:
+            raise DiffviewError(f"model '{self.card.id}' has no decoder: its samples stay latents")
+        return torch.cat([self._decoder(latent[None]) for latent in latents])
 
     @property
     def learned_variance(self) -> bool:
