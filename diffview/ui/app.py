@@ -24,12 +24,13 @@ import diffview
 from diffview.engine import spec as specs
 from diffview.errors import InputError
 from diffview.ui import jobs, state
+from diffview.ui.commands import PREFERENCES
 from diffview.ui.controller import Controller
 from diffview.ui.dialogs import LEAST_MB, MOST_MB
 from diffview.ui.jobs import ModelSource
 from diffview.ui.settings import Settings
 from diffview.ui.state import Notice
-from diffview.ui.window import PREFERENCES, MainWindow
+from diffview.ui.window import MainWindow
 from diffview.ui.workers import JobRunner
 
 SWITCH_INTERVAL = 0.0005
@@ -49,7 +50,8 @@ class Session:
         file: str | None = None,
     ) -> None:
         self.settings = settings
-        self.sampling, self.filing = JobRunner("sampling"), JobRunner("files")
+        self._runners: list[JobRunner] = []
+        self.sampling, self.filing = self._runner("sampling"), self._runner("files")
         sources = jobs.bundled_sources()
         if model is not None:
             sources.pop(model.card.id, None)
@@ -60,10 +62,15 @@ class Session:
                 "Python with diffview.explore(diffview.wrap(network, ...))"
             )
         self.controller = Controller(sources, self.sampling, budget=_budget(settings))
-        self.window = MainWindow(self.controller, self.filing, settings)
+        self.window = MainWindow(self.controller, self.filing, settings, self._runner)
         self.window.use_theme(settings.get("theme", PREFERENCES["theme"]))
         self.window.closed.connect(self.close)
         self._begin(model, run, file)
+
+    def _runner(self, name: str) -> JobRunner:
+        """A job runner that is closed with the session."""
+        self._runners.append(JobRunner(name))
+        return self._runners[-1]
 
     def _begin(self, model: Any, run: Any, file: str | None) -> None:
         """Show what was asked for; else go on where the last window stopped."""
@@ -79,7 +86,9 @@ class Session:
                 self._recall()
             if self.settings.get("autorun", PREFERENCES["autorun"]):
                 # Not before: importing torch would keep the window from being painted.
-                self._first_paint = _FirstPaint(self.window.left.view, self.controller.request_run)
+                self._first_paint = _FirstPaint(
+                    self.window.central.current, self.controller.request_run
+                )
         self.controller.forget_past()
 
     def _recall(self) -> None:
@@ -100,7 +109,7 @@ class Session:
     def close(self) -> None:
         """Stop every job and join the threads; harmless a second time."""
         self.controller.close()
-        for runner in (self.sampling, self.filing):
+        for runner in self._runners:
             if runner not in _stuck and not runner.close():
                 _give_up(runner)
 

@@ -150,10 +150,10 @@ def _bare_ms(controller: Any) -> float:
     """The network calls that the first samples' new run needs, alone, in milliseconds."""
     import torch
 
-    from diffview.ui.controller import FEW
+    from diffview.ui.runs import FEW
 
     # What the sampling thread uses; it is idle now, and the window may stand still for once.
-    model = controller._source.model()
+    model = controller.source.model()
     x = torch.zeros(2 * FEW, *model.data_shape, device=model.device)
     t = torch.full((2 * FEW,), 500, device=model.device)
     label = torch.zeros(2 * FEW, dtype=torch.int64, device=model.device)
@@ -178,7 +178,7 @@ class _Stopwatch(QObject):
         super().__init__()
         self.paints = 0
         self.painted_ms = self.flushed_ms = self.work_ms = 0.0
-        self._views = (session.window.left.view, session.window.right.view)
+        self._views = (session.window.denoising.left.view, session.window.denoising.right.view)
         self._right: Callable[[Any], bool] | None = None
         self._missing: set[QWidget] | None = None
         self._loop = QEventLoop()
@@ -271,7 +271,7 @@ def window(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Seconds from the start of the process to our window, painted; and what was imported."""
     alone = options.get("alone", False)
     session = _session(options, autorun=not alone, show=False)
-    _show(session, session.window.left.view)
+    _show(session, session.window.denoising.left.view)
     seconds = time.time() - options["began"]
     yield {"seconds": seconds, "modules": _modules() if alone else []}
 
@@ -293,7 +293,7 @@ def frame(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Seconds from torch being imported to the first denoised frame, painted."""
     torch = _Torch()
     session = _session(options, autorun=True, show=False)
-    _show(session, session.window.left.view)
+    _show(session, session.window.denoising.left.view)
     shown = time.time() - options["began"]
     watch = _Stopwatch(session)  # not before: the window's own first run waits for that paint
     watch.start(lambda frame: True)
@@ -371,7 +371,7 @@ def _session(options: dict[str, Any], *, autorun: bool, show: bool = True) -> An
     file = None if entry.bundled else str(entry.path)
     session = app.Session(settings, file=file)
     if show:
-        _show(session, session.window.left.view)
+        _show(session, session.window.denoising.left.view)
         _wait(lambda: session.controller.card.id == entry.card.id)
     return session
 

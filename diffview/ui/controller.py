@@ -1,53 +1,33 @@
 """The controller: the one mutable owner of what is chosen, what is sampled and what is shown.
 
-Wishes come in as method calls, facts go out as signals. Of every job only the id and a count cross
-the threads; what belongs to a job that is no longer current is dropped by its id.
+Wishes come in as method calls, facts go out as signals. The run under way is in runs.py.
 """
 
 from __future__ import annotations
 
-import logging
 import math
-import time
-import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 
 from diffview.engine.options import Value
 from diffview.engine.spec import Condition, RunSpec, checked
 from diffview.engine.trajectory import DEFAULT_BUDGET, Trajectory
-from diffview.errors import DiffviewError, InputError
+from diffview.errors import InputError
 from diffview.frames.compose import Frame
 from diffview.frames.quantities import find
 from diffview.models import sampling
 from diffview.models.card import ModelCard
-from diffview.ui import jobs, state
+from diffview.ui import state
 from diffview.ui.history import History
 from diffview.ui.jobs import ModelSource
+from diffview.ui.notices import notice_of
+from diffview.ui.runs import Pending, Runs, few_of
 from diffview.ui.screen import Screen, with_few
 from diffview.ui.state import Activity, Choices, Look, Notice, Pane
 from diffview.ui.workers import JobRunner
-
-FRAME_MS = 16
-FEW = 4
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Pending:
-    """A run under way. `few` is a small run that comes first while the slider is dragged."""
-
-    job_id: int
-    source: ModelSource
-    run: Trajectory
-    started: float
-    few: Trajectory | None = None
-    redo: bool = False
-    show_step: int | None = None
 
 
 class Controller(QObject):
@@ -62,6 +42,9 @@ class Controller(QObject):
     lookChanged = Signal(object)
     activityChanged = Signal(object)
     noticed = Signal(object)
+    pointed = Signal(int, int, int)
+    """Sample, row and column of the shown pixel under the mouse."""
+    unpointed = Signal()
 
     def __init__(
         self,
@@ -72,38 +55,47 @@ class Controller(QObject):
     ) -> None:
         super().__init__(parent)
         self._sources = dict(sources)
-        self._runner = runner
         self.budget = budget
         self.choices = state.defaults(next(iter(self._sources.values())).card)
         self.look = Look()
         self.run: Trajectory | None = None
-        self.activity = Activity()
         self._about: dict[str, Any] = {}
         self._closed = False
-        self._pending: Pending | None = None
         self._history = History()
         self._screen = Screen()
-        self._timer = QTimer(self, singleShot=True, interval=FRAME_MS)
+        self._runs = Runs(runner, self)
         self._connect()
 
     def _connect(self) -> None:
-        self._timer.timeout.connect(self._refresh)
-        self._runner.progressed.connect(self._on_progressed)
-        self._runner.finished.connect(self._on_finished)
-        self._runner.failed.connect(self._on_failed)
-        self._runner.stopped.connect(self._on_stopped)
+        self._runs.activityChanged.connect(self.activityChanged)
+        self._runs.advanced.connect(self._on_advanced)
+        self._runs.ended.connect(self._on_ended)
 
     # -- what there is ------------------------------------------------------------------------
 
     @property
     def card(self) -> ModelCard:
         """The card of the chosen model."""
-        return self._source.card
+        return self.source.card
 
     @property
     def cards(self) -> list[ModelCard]:
         """The cards of all models that can be chosen."""
         return [source.card for source in self._sources.values()]
+
+    @property
+    def source(self) -> ModelSource:
+        """The chosen model, to be opened in a worker's thread."""
+        return self._sources[self.choices.model_id]
+
+    @property
+    def activity(self) -> Activity:
+        """What the sampling thread is doing."""
+        return self._runs.activity
+
+    @property
+    def _pending(self) -> Pending | None:
+        return self._runs.pending
 
     @property
     def frame(self) -> Frame | None:
@@ -261,7 +253,7 @@ class Controller(QObject):
     @property
     def guidable(self) -> bool:
         """Whether the model has a label that means none."""
-        return bool(self.card.classes) and self._source.guidable
+        return bool(self.card.classes) and self.source.guidable
 
     @property
     def settled(self) -> bool:
@@ -293,27 +285,12 @@ class Controller(QObject):
             self.noticed.emit(Notice(str(error), "error"))
             return
         redo = redo and self.run is not None and self._same_model(self.run)
-        if self._pending is not None:
-            self._runner.cancel(self._pending.job_id)
-        few = self._few(run) if redo else None
-        source, upto = self._source, self.look.index
-
-        def make() -> Any:
-            if few is None:
-                return jobs.sample(source, run)
-            return jobs.sample_in_two(source, few, upto, run)
-
-        job_id = self._runner.submit(make)
-        if job_id:
-            self._pending = Pending(job_id, source, run, time.monotonic(), few, redo, show_step)
-            self._set_activity(busy=True, redoing=redo, done=0, total=run.expected, text="")
+        few = few_of(run, self.run) if redo else None
+        pending = Pending(self.source, run, few, redo, show_step)
+        self._runs.start(pending, upto=self.look.index)
 
     def _spec(self) -> RunSpec:
-        return self.choices.spec(self.card, guidable=self._source.guidable)
-
-    @property
-    def _source(self) -> ModelSource:
-        return self._sources[self.choices.model_id]
+        return self.choices.spec(self.card, guidable=self.source.guidable)
 
     def _new_run(self, spec: RunSpec) -> Trajectory:
         spec = checked(spec)
@@ -324,61 +301,18 @@ class Controller(QObject):
             self.noticed.emit(Notice(text, "warning"))
         return run
 
-    def _few(self, run: Trajectory) -> Trajectory | None:
-        """The first few samples alone, for a quick first look while the slider moves.
-
-        None where they would not fit into the pictures on screen: other samples or other steps.
-        """
-        spec, shown = run.spec, self.run
-        if spec.batch <= FEW or shown is None or shown.stride != run.stride:
-            return None
-        form = (shown.spec.seeds, shown.spec.n_steps, shown.spec.spacing)
-        if form != (spec.seeds, spec.n_steps, spec.spacing):
-            return None
-        condition = spec.condition
-        few = condition[:FEW] if isinstance(condition, tuple) else condition
-        small = replace(spec, seeds=spec.seeds[:FEW], condition=few)
-        return Trajectory(small, run.data_shape, run.stride)
-
     @Slot()
     def stop(self) -> None:
         """Stop sampling after the step it is in; the frames so far stay."""
-        if self._pending is not None:
-            self._runner.cancel(self._pending.job_id)
-            self._set_activity(text="Stopping after this step…")
+        self._runs.stop()
 
-    @Slot(int, object)
-    def _on_progressed(self, job_id: int, count: object) -> None:
-        if self._pending is None or job_id != self._pending.job_id:
-            return
-        if not self._timer.isActive():
-            self._timer.start()
-
-    @Slot(int)
-    def _on_finished(self, job_id: int) -> None:
-        self._end(job_id)
-
-    @Slot(int)
-    def _on_stopped(self, job_id: int) -> None:
-        self._end(job_id)
-
-    @Slot(int, object)
-    def _on_failed(self, job_id: int, error: BaseException) -> None:
-        if self._end(job_id):
-            self.noticed.emit(notice_of(error))
-
-    def _end(self, job_id: int) -> bool:
-        """Whether the job that ended was the current one."""
-        pending = self._pending
-        if pending is None or job_id != pending.job_id:
-            return False
-        self._refresh()
-        self._pending = None
-        self._set_activity(busy=False, redoing=False, seconds_left=None, text="")
+    @Slot(object, object)
+    def _on_ended(self, pending: Pending, error: BaseException | None) -> None:
         if pending.redo and self.run is not pending.run:
             self._set_look(guidance_scale=None if self.run is None else self._preview())
         self._show()
-        return True
+        if error is not None:
+            self.noticed.emit(notice_of(error))
 
     def _preview(self) -> float | None:
         """The slider's value where it differs from the shown run's and can be shown in it."""
@@ -389,13 +323,9 @@ class Controller(QObject):
 
     # -- looking ------------------------------------------------------------------------------
 
-    @Slot()
-    def _refresh(self) -> None:
-        """Bring the screen up to what was sampled; at most once a frame."""
-        pending = self._pending
-        if pending is None:
-            return
-        self._tell_progress(pending)
+    @Slot(object)
+    def _on_advanced(self, pending: Pending) -> None:
+        """Bring the screen up to what was sampled."""
         caught_up = len(pending.run) > self.look.index or pending.run.complete
         if self.run is not pending.run and len(pending.run) and (not pending.redo or caught_up):
             source = pending.source
@@ -435,12 +365,6 @@ class Controller(QObject):
         if (self.look.following and wanted != self.look.index) or self.look.index > newest >= 0:
             self._set_look(index=wanted)
 
-    def _tell_progress(self, pending: Pending) -> None:
-        done, total = len(pending.run), pending.run.expected
-        elapsed = time.monotonic() - pending.started
-        left = elapsed / done * (total - done) if done > 1 else None
-        self._set_activity(done=done, total=total, seconds_left=left)
-
     def show_run(self, run: Trajectory, about: Mapping[str, Any] | None = None) -> None:
         """Show a finished run, from a file or from Python, and what is known about it."""
         if not len(run):
@@ -448,10 +372,7 @@ class Controller(QObject):
                 Notice("This run has no steps, so there is nothing to see.", "error")
             )
             return
-        if self._pending is not None:
-            self._runner.cancel(self._pending.job_id)
-            self._pending = None
-            self._set_activity(busy=False, redoing=False, text="")
+        self._runs.drop()
         self._replace_run(run, about or {"id": run.spec.model_id})
         self._set_look(index=len(run) - 1, following=False, guidance_scale=None)
         self.runGrew.emit(run)
@@ -505,12 +426,6 @@ class Controller(QObject):
             self.look = look
             self.lookChanged.emit(look)
 
-    def _set_activity(self, **changes: Any) -> None:
-        activity = replace(self.activity, **changes)
-        if activity != self.activity:
-            self.activity = activity
-            self.activityChanged.emit(activity)
-
     def _show(self) -> None:
         frame = self._frame()
         if frame is not None:
@@ -525,21 +440,9 @@ class Controller(QObject):
     def close(self) -> None:
         """Stop everything; nothing is emitted and nothing starts afterwards."""
         self._closed = True
-        self._timer.stop()
-        self._pending = None
+        self._runs.close()
         self.blockSignals(True)
 
 
 def _plain(pane: Pane) -> Pane:
     return replace(pane, quantity="x0hat") if find(pane.quantity).needs_guidance else pane
-
-
-def notice_of(error: BaseException) -> Notice:
-    """What to tell of an exception: its message if it was meant for people, details below."""
-    log.error("job failed", exc_info=error)
-    details = "".join(traceback.format_exception(error))
-    if isinstance(error, DiffviewError):
-        return Notice(str(error), "error", details)
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return Notice(f"{error.filename} cannot be used: {error.strerror}", "error", details)
-    return Notice(f"Something went wrong: {type(error).__name__}: {error}", "error", details)

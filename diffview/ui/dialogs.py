@@ -22,8 +22,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from diffview.ui import workspaces
 from diffview.ui.actions import COMMANDS
 from diffview.ui.panels.card import describe
+from diffview.ui.widgets.workspace_bar import MOST_KEYS
 
 LEAST_MB, MOST_MB = 64, 1_000_000
 """Memory for a run, in megabytes."""
@@ -120,6 +122,12 @@ def _keys_table() -> str:
         f"<td>{c.help}</td></tr>"
         for c in COMMANDS
         if c.keys
+    )
+    rows += "".join(
+        f"<tr><td>{info.title}&nbsp;&nbsp;</td><td><b>Ctrl+{place}</b>&nbsp;&nbsp;</td>"
+        f"<td>{info.help}</td></tr>"
+        for place, info in enumerate(workspaces.every().values(), 1)
+        if place <= MOST_KEYS
     )
     return f"<table cellspacing=4>{rows}</table>"
 

@@ -15,9 +15,10 @@ from diffview.exporters import job
 from diffview.exporters.job import Progress
 from diffview.exporters.recipe import Recipe
 from diffview.ui import jobs, state
-from diffview.ui.controller import Controller, notice_of
+from diffview.ui.controller import Controller
 from diffview.ui.export_dialog import ExportDialog, ExportRequest
 from diffview.ui.jobs import ModelSource
+from diffview.ui.notices import notice_of
 from diffview.ui.settings import Settings
 from diffview.ui.state import Notice
 from diffview.ui.workers import JobRunner

@@ -24,7 +24,7 @@ NAMES = (
 
 def icon(name: str, size: int = 20, token: str = "text") -> QIcon:
     """The icon `name`, `size` logical pixels by nature, in the colour of a theme's token."""
-    if name not in NAMES:
+    if name not in NAMES and not resources.path("icons", f"{name}.svg").exists():
         raise KeyError(f"no icon '{name}'; there are {', '.join(NAMES)}")
     return _icon(name, size, token)
 

@@ -273,6 +273,15 @@ QToolButton[framed="true"]:checked { background: $selection; }
 QToolButton[framed="true"]:focus { border-color: $accent; }
 QToolButton[small="true"] { padding: 1px 7px; border-radius: 6px; color: $muted; font-size: 9pt; }
 QToolButton[small="true"]:checked { color: $text; }
+QToolButton[workspace="true"] {
+    color: $muted; padding: 4px 9px; border-radius: 0; border-bottom: 2px solid transparent;
+}
+QToolButton[workspace="true"]:hover { color: $text; background: transparent; }
+QToolButton[workspace="true"]:checked {
+    color: $text; background: transparent; border-color: transparent;
+    border-bottom: 2px solid $accent;
+}
+QToolButton[workspace="true"]:focus { background: $field_hover; }
 QToolButton::menu-indicator { image: none; }
 
 QLineEdit, QPlainTextEdit, QTextEdit, QAbstractSpinBox, QComboBox {

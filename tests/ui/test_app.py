@@ -227,7 +227,9 @@ def test_a_run_of_this_process_is_shown_and_its_model_is_there(make_session, mak
     assert session.controller.choices.n_steps == 6 and session.controller.choices.condition == 1
     assert session.controller.about["model"]["id"] == "fake"
     session.controller.scrub_to(2)
-    assert np.array_equal(session.window.left.view._tiles.values[..., 0], run.x_t[2, :, 0])
+    assert np.array_equal(
+        session.window.denoising.left.view._tiles.values[..., 0], run.x_t[2, :, 0]
+    )
 
 
 def test_a_run_without_its_model_is_shown_too(make_session, make_model, tmp_path):

@@ -9,7 +9,7 @@ from PySide6.QtTest import QTest
 from diffview.engine import session
 from diffview.engine.spec import Guidance, RunSpec
 from diffview.engine.trajectory import Trajectory
-from diffview.ui.controller import FEW
+from diffview.ui.runs import FEW
 from diffview.ui.state import Pane
 
 

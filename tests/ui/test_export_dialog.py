@@ -62,7 +62,7 @@ def test_png_gif_and_numbers_are_written_as_chosen(dialog, session, tmp_path, wa
 
 def test_one_sample_and_one_quantity_alone(session, tmp_path, wait):
     session.controller.select_sample(5)
-    session.window._do_export()
+    session.window.commands.do("export")
     dialog = session.window.findChild(QDialog, "exportDialog")
     dialog.folder.setText(str(tmp_path / "out"))
     dialog.samples.setCurrentIndex(1)
@@ -112,7 +112,7 @@ def test_a_folder_that_is_there_and_not_ours_is_refused_and_untouched(
 
 def test_a_bare_name_goes_beside_the_proposed_folder(session, settings, tmp_path, wait):
     settings.save(export_folder=str(tmp_path))
-    session.window._do_export()
+    session.window.commands.do("export")
     dialog = session.window.findChild(QDialog, "exportDialog")
     dialog.every.setValue(50)
     dialog.folder.setText("mine")
@@ -209,7 +209,7 @@ def test_a_preview_of_another_gamma_is_exported_as_shown(session, tmp_path, netw
     session.controller.scrub_to(20)
     network.hold()
     session.controller.choose_guidance(6.0)
-    session.window._do_export()
+    session.window.commands.do("export")
     dialog = session.window.findChild(QDialog, "exportDialog")
     assert dialog.selection().guidance_scale == 6.0
     dialog.reject()
@@ -218,9 +218,9 @@ def test_a_preview_of_another_gamma_is_exported_as_shown(session, tmp_path, netw
 def test_there_is_nothing_to_export_before_the_first_step(make_session):
     session = make_session()
     assert not session.window.export_button.isEnabled()
-    session.window._do_export()
+    session.window.commands.do("export")
     assert "nothing to export" in session.window.notices.text.text()
-    session.window._do_save()
+    session.window.commands.do("save")
     assert "no run to save" in session.window.notices.text.text()
 
 

@@ -106,14 +106,14 @@ def test_save_and_open_a_session(session, tmp_path, wait, monkeypatch):
     monkeypatch.setattr(
         ask + "getSaveFileName", lambda *args: (str(tmp_path / "my run"), "Runs (*.dvsession)")
     )
-    session.window._do_save()
+    session.window.commands.do("save")
     wait(lambda: (tmp_path / "my run.dvsession").exists() and done(session))
     assert "Saved" in notice(session)
     session.controller.choose_condition(1)
     wait(lambda: done(session))
     path = str(tmp_path / "my run.dvsession")
     monkeypatch.setattr(ask + "getOpenFileName", lambda *args: (path, ""))
-    session.window._do_open()
+    session.window.commands.do("open")
     wait(lambda: done(session) and session.controller.choices.condition == 0)
     assert session.controller.run.spec == made.spec
     assert np.array_equal(session.controller.run[-1].x_t, made[-1].x_t)
@@ -126,7 +126,7 @@ def test_a_session_is_always_saved_as_one(session, tmp_path, wait, monkeypatch, 
     monkeypatch.setattr(
         "diffview.ui.files.QFileDialog.getSaveFileName", lambda *args: (str(tmp_path / name), "")
     )
-    session.window._do_save()
+    session.window.commands.do("save")
     wait(lambda: done(session))
     (saved,) = (p for p in tmp_path.iterdir() if p.is_file())
     assert saved.suffix == ".dvsession" and saved.name.startswith(name.removesuffix(".dvsession"))
@@ -138,7 +138,7 @@ def test_a_place_that_cannot_be_written_is_told(session, tmp_path, wait, monkeyp
         "diffview.ui.files.QFileDialog.getSaveFileName",
         lambda *args: (str(tmp_path / "file" / "run.dvsession"), ""),
     )
-    session.window._do_save()
+    session.window.commands.do("save")
     wait(lambda: notice(session) != "")
     assert "could not be written" in notice(session) and "run.dvsession" in notice(session)
 

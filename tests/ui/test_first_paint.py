@@ -18,7 +18,7 @@ def test_the_first_run_begins_once_the_window_has_been_painted(make_session, wai
     said = []
     session = make_session(autorun=True, shown=False)
     order = Order(said)
-    session.window.left.view.installEventFilter(order)
+    session.window.denoising.left.view.installEventFilter(order)
     session.controller.activityChanged.connect(lambda activity: said.append("begun"))
     assert session.controller.run is None
     session.show()

@@ -257,7 +257,7 @@ def test_escape_stops(session, network, wait):
     network.hold()
     session.controller.request_run()
     key(session, Qt.Key.Key_Escape)
-    assert "Stopping" in session.window.status_left.text()
+    assert "Stopping" in session.window.status.remaining.text()
     network.release()
     wait(lambda: done(session))
 
@@ -309,7 +309,7 @@ def test_full_screen_and_back(session, wait):
 
 
 def test_every_command_has_its_action_and_no_key_is_taken_twice(session):
-    actions = [session.window._actions[command.name] for command in COMMANDS]
+    actions = [session.window.commands.actions[command.name] for command in COMMANDS]
     keys = [shortcut.toString() for action in actions for shortcut in action.shortcuts()]
     assert len(keys) == len(set(keys)) > 20
 
@@ -347,7 +347,7 @@ def test_the_scrubber_shows_where_a_run_has_come_to(session, network, wait):
 
 
 def test_the_guidance_slider_by_mouse_has_two_effects(session, network, wait):
-    slider, view = named(session, "guidanceSlider"), session.window.right.view
+    slider, view = named(session, "guidanceSlider"), session.window.denoising.right.view
     key(session, Qt.Key.Key_Home)
     network.hold()
     before = view._tiles.values.copy()
@@ -370,8 +370,8 @@ def test_a_click_on_the_film_strip_goes_there(session):
 
 def test_a_click_selects_a_sample_everywhere_and_its_numbers_follow(session):
     session.controller.choose_condition(None)
-    left, right = session.window.left.view, session.window.right.view
-    text = session.window.step_panel._values["eps"].text
+    left, right = session.window.denoising.left.view, session.window.denoising.right.view
+    text = session.window.run_cards.step._values["eps"].text
     key(session, Qt.Key.Key_Home)
     before = text()
     click(right, right.tile_rect(5).center())
@@ -381,7 +381,7 @@ def test_a_click_selects_a_sample_everywhere_and_its_numbers_follow(session):
 
 
 def test_a_double_click_shows_one_sample_alone_and_all_again(session):
-    view = session.window.left.view
+    view = session.window.denoising.left.view
     for expected in (3, None):
         sample = 3 if expected else session.controller.look.sample
         mouse(view, QEvent.Type.MouseButtonDblClick, view.tile_rect(sample).center())

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from diffview.ui import state
-from diffview.ui.window import MainWindow
+from diffview.ui.commands import Commands
 
 EVENTS = 200
 NAMES = """Left Right Up Down Home End PageUp PageDown Space Return Enter Escape Tab Backtab
@@ -166,7 +166,7 @@ def no_dialogs_of_the_system(monkeypatch):
     for name in ("getOpenFileName", "getSaveFileName"):
         monkeypatch.setattr(QFileDialog, name, lambda *args: ("", ""))
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *args: "")
-    monkeypatch.setattr(MainWindow, "_do_quit", lambda window: None)
+    monkeypatch.setattr(Commands, "quit", lambda commands: None)
 
 
 @pytest.mark.parametrize("seed", range(5))

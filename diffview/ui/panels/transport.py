@@ -14,12 +14,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from diffview.frames.compose import Frame
 from diffview.frames.quantities import QUANTITIES
 from diffview.ui import icons, theme
 from diffview.ui.panels.card import describe, silent
 from diffview.ui.panels.pane import offer
-from diffview.ui.state import Look
+from diffview.ui.timeline import Strip, Timeline
 from diffview.ui.views.film_strip import FilmStrip
 from diffview.ui.widgets.scrubber import TimestepScrubber
 
@@ -28,7 +27,7 @@ LOOPS = ("once", "loop", "ping-pong")
 
 
 class Transport(QFrame):
-    """Film strip above, then buttons, scrubber and the place in the run."""
+    """Film strip above, then buttons, scrubber and the place: the steering wheel of a timeline."""
 
     stepRequested = Signal(int)
     moveRequested = Signal(int)
@@ -37,6 +36,8 @@ class Transport(QFrame):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setProperty("card", True)
+        self._timeline: Timeline | None = None
+        self._quantity = "x0hat"
         self._available = 0
         self._index = 0
         self._direction = 1
@@ -115,6 +116,32 @@ class Transport(QFrame):
         )
         self._timer.timeout.connect(self._on_tick)
 
+    def follow(self, timeline: Timeline) -> None:
+        """Steer and show this timeline from now on, and let go of the one before."""
+        if self._timeline is timeline:
+            return
+        self.pause()
+        if self._timeline is not None:
+            self._let_go(self._timeline)
+        self._timeline = timeline
+        self.strip.show_names(timeline.name_of)
+        self.stepRequested.connect(timeline.go_to)
+        self.moveRequested.connect(timeline.step_by)
+        self.stripRequested.connect(timeline.choose_strip)
+        timeline.lengthChanged.connect(self.show_length)
+        timeline.moved.connect(self.show_place)
+        timeline.stripChanged.connect(self.show_strip)
+        timeline.start()
+
+    def _let_go(self, timeline: Timeline) -> None:
+        timeline.stop()
+        self.stepRequested.disconnect(timeline.go_to)
+        self.moveRequested.disconnect(timeline.step_by)
+        self.stripRequested.disconnect(timeline.choose_strip)
+        timeline.lengthChanged.disconnect(self.show_length)
+        timeline.moved.disconnect(self.show_place)
+        timeline.stripChanged.disconnect(self.show_strip)
+
     @property
     def playing(self) -> bool:
         """Whether the player runs."""
@@ -173,33 +200,35 @@ class Transport(QFrame):
         else:
             self.pause()
 
-    def show_run(self, available: int, expected: int) -> None:
-        """How many steps there are, and how many there will be."""
+    @Slot(int, int)
+    def show_length(self, available: int, expected: int) -> None:
+        """How many places there are, and how many there will be."""
         self._available = available
         with silent(self.scrubber):
             self.scrubber.setMaximum(max(0, expected - 1))
             self.scrubber.show_progress(available, expected)
-            # The look may have moved on to a step that only now can be reached.
+            # The look may have moved on to a place that only now can be reached.
             self.scrubber.show_value(self._index)
 
-    def show_look(self, look: Look) -> None:
-        """The step that is looked at."""
-        self._index = look.index
-        self.scrubber.show_value(look.index)
-        self.strip.show_current(look.index)
-        self.strip.show_role(theme.colour_of(theme.current(), look.strip))
+    @Slot(int, str)
+    def show_place(self, index: int, text: str) -> None:
+        """The place that is looked at, and its name."""
+        self._index = index
+        self.scrubber.show_value(index)
+        self.strip.show_current(index)
+        self.place.setText(text)
+
+    @Slot(object)
+    def show_strip(self, strip: Strip) -> None:
+        """The small pictures, and what may be shown in them."""
+        self._quantity = strip.quantity
+        self.strip.show_role(theme.colour_of(theme.current(), strip.quantity))
+        self.strip.show_strip(strip.pictures, strip.expected)
+        self.strip.show_current(self._index)
+        self.shown.setVisible(strip.choices)
+        offer(self.shown, strip.guided)
         with silent(self.shown):
-            self.shown.setCurrentIndex(self.shown.findData(look.strip))
-
-    def show_run_kind(self, guided: bool) -> None:
-        """Offer what the shown run recorded."""
-        offer(self.shown, guided)
-
-    def show_frame(self, frame: Frame) -> None:
-        """The place in words."""
-        clean = frame.level.sigma == 0
-        time = "clean" if clean else f"t {frame.level.t:g}"
-        self.place.setText(f"step {frame.i}/{frame.n_steps} · {time}")
+            self.shown.setCurrentIndex(self.shown.findData(strip.quantity))
 
     def show_theme(self) -> None:
         """Icons in the colours of the present theme."""
@@ -207,6 +236,7 @@ class Transport(QFrame):
             name = button.property("icon_name")
             if name:
                 button.setIcon(icons.icon(name))
+        self.strip.show_role(theme.colour_of(theme.current(), self._quantity))
         self.show_loop(self._loop)
         if self.playing:
             self.play.setIcon(icons.icon("pause"))

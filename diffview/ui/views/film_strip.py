@@ -7,7 +7,7 @@ refreshed, so that a growing run costs one small picture an update however long 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PySide6.QtCore import QEvent, QRect, QRectF, QSize, Qt, Signal
@@ -33,6 +33,7 @@ class FilmStrip(QWidget):
         self._expected = 0
         self._index = 0
         self._role: QColor | None = None
+        self._name_of: Callable[[int], str] = self._plain_name
         self._strip = QPixmap()
         self._drawn: list[np.ndarray | None] = []
         self._places: list[QRect] = []
@@ -73,6 +74,13 @@ class FilmStrip(QWidget):
         """The colour of the shown quantity, for the ring."""
         self._role = QColor(colour)
         self.update()
+
+    def show_names(self, name_of: Callable[[int], str]) -> None:
+        """What a step is called in the tool tip: with a stride, not by its place."""
+        self._name_of = name_of
+
+    def _plain_name(self, step: int) -> str:
+        return f"step {step}/{self._expected - 1}"
 
     # where things are ---------------------------------------------------------------------------
 
@@ -222,7 +230,7 @@ class FilmStrip(QWidget):
             self._ask_for(self._step_at(event.position().x()))
         else:
             step = self._steps[self._place_at(event.position().x())]
-            self.setToolTip(f"step {step}/{self._expected - 1}")
+            self.setToolTip(self._name_of(step))
 
     def _ask_for(self, step: int) -> None:
         if len(self._thumbnails):

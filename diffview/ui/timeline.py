@@ -1,0 +1,148 @@
+"""What the scrubber runs over: the steps of the run, or whatever else a workspace goes through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from diffview.engine.trajectory import Trajectory
+from diffview.frames import compose as frames
+from diffview.frames.pixels import Uint8
+from diffview.ui.controller import Controller
+from diffview.ui.state import Look
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """What the film strip shows: small pictures (H, W, 4) uint8 RGBX of `expected` places.
+
+    `quantity` (a name in frames.quantities) colours its ring. `choices`: whether a person may
+    choose another quantity, and `guided` whether those that need guidance are among them.
+    """
+
+    pictures: Sequence[Uint8]
+    expected: int
+    quantity: str
+    choices: bool = False
+    guided: bool = False
+
+
+class Timeline(QObject):
+    """Places 0 .. expected - 1, of which the first `available` can be reached.
+
+    `first` is the number of place 0 for a person and `stride` the distance of two places: the film
+    strip's tool tip counts so. A timeline tells only between `start()` and `stop()`.
+    """
+
+    lengthChanged = Signal(int, int)
+    moved = Signal(int, str)
+    stripChanged = Signal(object)
+
+    def start(self) -> None:
+        """Tell all there is to know, and what changes from now on."""
+
+    def stop(self) -> None:
+        """Tell nothing until the next start."""
+
+    def go_to(self, index: int) -> None:
+        """Go to a place, or to the nearest that can be reached."""
+
+    def step_by(self, steps: int) -> None:
+        """Go so many places on (back if negative)."""
+
+    def choose_strip(self, quantity: str) -> None:
+        """Show another quantity on the film strip, where there is a choice."""
+
+    def name_of(self, index: int) -> str:
+        """A place in words, for a tool tip."""
+        return f"step {index}"
+
+
+class RunTimeline(Timeline):
+    """The records of the shown run; the controller's look says which one is looked at."""
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__(controller)
+        self._controller = controller
+        self._started = False
+        self._pictures: list[Any] = []
+        self._key: tuple[Any, ...] = ()
+
+    def start(self) -> None:
+        """Follow the controller."""
+        c = self._controller
+        c.lookChanged.connect(self._on_look)
+        c.runGrew.connect(self._on_run_grew)
+        self._started = True
+        if c.run is None:
+            self.lengthChanged.emit(0, 1)
+            self.stripChanged.emit(Strip((), 0, c.look.strip, choices=True, guided=True))
+            self._on_look(c.look)
+        else:
+            self._on_run_grew(c.run)
+            self._update_strip(tell=True)
+
+    def stop(self) -> None:
+        """Let go of the controller."""
+        if self._started:
+            c = self._controller
+            c.lookChanged.disconnect(self._on_look)
+            c.runGrew.disconnect(self._on_run_grew)
+            self._started = False
+
+    def go_to(self, index: int) -> None:
+        """Show record `index`."""
+        self._controller.scrub_to(index)
+
+    def step_by(self, steps: int) -> None:
+        """Move by so many records."""
+        self._controller.step_by(steps)
+
+    def choose_strip(self, quantity: str) -> None:
+        """Choose what the film strip shows of each record."""
+        self._controller.choose_strip(quantity)
+
+    def name_of(self, index: int) -> str:
+        """The step of the run, which a stride makes another number than the record's."""
+        run = self._controller.run
+        if run is None:
+            return super().name_of(index)
+        n_steps = run.spec.n_steps
+        return f"step {min(index * run.stride, n_steps)}/{n_steps}"
+
+    @Slot(object)
+    def _on_look(self, look: Look) -> None:
+        self.moved.emit(look.index, self._place())
+        self._update_strip()
+
+    @Slot(object)
+    def _on_run_grew(self, run: Trajectory) -> None:
+        self.lengthChanged.emit(len(run), run.expected)
+        self.moved.emit(self._controller.look.index, self._place())
+        self._update_strip()
+
+    def _place(self) -> str:
+        run, index = self._controller.run, self._controller.look.index
+        if run is None or index >= len(run):
+            return "–"
+        record = run[index]
+        time = "clean" if record.level.sigma == 0 else f"t {record.level.t:g}"
+        return f"step {record.i}/{run.spec.n_steps} · {time}"
+
+    def _update_strip(self, *, tell: bool = False) -> None:
+        """The selected sample at every step; what is already drawn stays."""
+        run, look = self._controller.run, self._controller.look
+        if run is None:
+            return
+        key = (run, look.sample, look.strip)
+        if key != self._key:
+            self._pictures, self._key, tell = [], key, True
+        if tell or len(self._pictures) != len(run):
+            for index in range(len(self._pictures), len(run)):
+                record = frames.one_sample(run[index], look.sample)
+                self._pictures.append(frames.tiles(record, look.strip, "clamp").pixels[0])
+            strip = Strip(self._pictures, run.expected, look.strip, True, run.guided)
+            self.stripChanged.emit(strip)
