@@ -125,6 +125,12 @@ def rows_since(spec: RunSpec, i: int) -> tuple[int, ...]:
     return rows
 
 
+def chosen_at(spec: RunSpec) -> int:
+    """The last step at which samples were chosen from those of a parent, 0 where none were."""
+    steps = [part.origin.step for part in parts(spec) if part.origin and part.origin.rows]
+    return max(steps, default=0)
+
+
 def composed(first: tuple[int, ...], then: tuple[int, ...]) -> tuple[int, ...]:
     """The rows of choosing `first` and of those `then`; () chooses all."""
     if not first or not then:

@@ -79,6 +79,17 @@ def run(
         steps.close()
 
 
+def bound(
+    denoiser: Denoiser,
+    spec: RunSpec,
+    condition: Tensor | None = None,
+    guide: Guide | None = None,
+    negative: Tensor | None = None,
+) -> Denoise:
+    """The estimate that a run of `spec` makes at any x_t and level; arguments as of `run`."""
+    return _bind(_Counted(denoiser, spec.batch), spec, condition, guide, negative)
+
+
 def _bind(
     denoiser: _Counted,
     spec: RunSpec,
