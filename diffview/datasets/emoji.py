@@ -63,6 +63,11 @@ class Emoji:
     plain: bool
 
     @property
+    def gendered(self) -> bool:
+        """Whether it is a copy, with a man or a woman, of a picture that is there without."""
+        return _GENDERED.search(self.code) is not None
+
+    @property
     def held_out(self) -> bool:
         """Whether it is kept from training: one name in sixteen, in both styles."""
         return hashlib.sha256(self.name.encode()).digest()[0] % 16 == 0

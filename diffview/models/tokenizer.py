@@ -7,6 +7,7 @@ may have been trained against a discriminator: Esser et al. (2021), arXiv 2012.0
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -97,6 +98,19 @@ class Tokenizer(nn.Module):
         ).min(dim=1)
         indices = nearest.view(batch, height, width)
         return Quantised(indices, self.codes_at(indices), distance.view(batch, height, width))
+
+    @property
+    def last_weight(self) -> Tensor:
+        """The weights of the decoder's last layer, which every pixel depends on."""
+        last = self.decoder[-1]
+        assert isinstance(last, nn.Conv2d)
+        return last.weight
+
+    @property
+    def codebook_sha256(self) -> str:
+        """What tells this codebook from any other."""
+        codes = self.codebook.detach().cpu().to(torch.float16).contiguous()
+        return hashlib.sha256(codes.numpy().tobytes()).hexdigest()
 
     def codes_at(self, indices: Tensor) -> Tensor:
         """indices (B, h, w) -> their codes as latents (B, d, h, w)."""
