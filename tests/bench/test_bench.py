@@ -81,6 +81,16 @@ def test_the_engine_is_measured_alone_when_asked_for(capsys, tiny):
     assert all(one["value"] is None or one["value"] > 0 for one in said)
 
 
+def test_every_sampler_is_measured_and_the_worst_is_told(capsys, tiny):
+    from diffview.engine import samplers
+
+    said = lines_of(capsys, "--quick", "--only", "samplers", "--model", tiny, "--device", "cpu")
+    assert [one["name"] for one in said] == names_of("samplers")
+    ratios = said[0]["detail"]["ratios"]
+    assert set(ratios) == set(samplers.every())
+    assert said[0]["value"] == pytest.approx(max(ratios.values()), rel=1e-4)
+
+
 def test_diffusers_made_the_same_pictures_as_we_did(capsys, tiny):
     pytest.importorskip("diffusers")
     said = lines_of(capsys, "--quick", "--only", "engine", "--model", tiny, "--device", "cpu")
