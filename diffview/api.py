@@ -25,11 +25,14 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from diffview.engine import samplers, session
+from diffview.engine.guidance import Classifier
 from diffview.engine.options import Value
+from diffview.engine.run import Guide
 from diffview.engine.spec import Guidance, RunSpec, declared_options, parse_seeds
 from diffview.engine.trajectory import Trajectory
 from diffview.errors import DiffviewError, InputError
-from diffview.models import catalog, sampling
+from diffview.models import catalog, guides, sampling
+from diffview.models.card import ModelCard
 from diffview.models.sampling import Label, Model, Prompt
 from diffview.models.wrapped import wrap
 
@@ -148,6 +151,10 @@ def sample(
     steps: int | None = None,
     spacing: str | None = None,
     guidance: float | None = None,
+    guidance_kind: str | None = None,
+    guide: Model | Classifier | str | Path | None = None,
+    interval: tuple[float, float] | None = None,
+    curve: Iterable[tuple[float, float]] = (),
     label: Label = None,
     prompt: Prompt = None,
     negative_prompt: str | None = None,
@@ -167,8 +174,12 @@ def sample(
     away from. seeds: one sample for each,
     as numbers or as "0-15"; an int is the seed of one sample. init_noise (B, *D) replaces the
     start x_T, and makes seeds 0 to B-1 unless given. budget: bytes to keep, else 2 GiB; where
-    that is short fewer steps are kept, with a warning. progress(done, steps) is called after each
-    step. "auto" leaves an opened model on its device.
+    that is short fewer steps are kept, with a warning. guidance_kind: "none", "cfg",
+    "classifier" or "autoguidance"; guide: the second model of the last two, as an id, a file, an
+    opened model or a classifier f(x_t, t) -> logits (f(x) is taken to know clean pictures only).
+    interval: guidance acts only where sigma / alpha is above the first and not above the second;
+    curve: how much of it acts, as points (log(alpha / sigma), factor). progress(done,
+    steps) is called after each step. "auto" leaves an opened model on its device.
 
     Raises InputError for what cannot be run, SamplingError, whose .run holds the steps before,
     when the network fails or yields NaN.
@@ -177,17 +188,25 @@ def sample(
         raise TypeError(_no_argument(name))
     ready = _opened(model, device)
     start = None if init_noise is None else _noise(init_noise)
+    guide_card, opened_guide = _guide(guide, ready)
+    chosen = _number_or_more(guidance)
+    if not isinstance(chosen, Guidance):
+        points = tuple(sorted((float(lam), float(factor)) for lam, factor in curve))
+        chosen = guides.guidance(
+            ready.card, kind=guidance_kind, scale=chosen, guide=guide_card, curve=points
+        )
     spec = sampling.spec_for(
         ready.card,
         sampler=sampler,
         steps=None if steps is None else _whole("steps", steps),
         spacing=spacing,
-        guidance=_number_or_more(guidance),
+        guidance=chosen,
         label=_label(label),
         prompt=prompt,
         negative_prompt=negative_prompt,
         seeds=_seeds(seeds, start),
-        options=_named(options),
+        options=_with_interval(_named(options), interval),
+        judge=guide_card,
         guidable=ready.null_condition(1) is not None,
     )
     if spec.condition is None and ready.card.classes and ready.null_condition(1) is None:
@@ -204,8 +223,9 @@ def sample(
             stacklevel=2,
         )
     about = sampling.about(ready.card, device=str(ready.device), given_noise=start is not None)
+    about |= guides.about(guide_card)
     run = Run(trajectory, about, ready)
-    _fill(run, ready, start, progress)
+    _fill(run, ready, start, progress, opened_guide)
     return run
 
 
@@ -245,6 +265,27 @@ def _opened(model: Model | str | Path, device: str) -> Model:
             "wrapped, and leave device out here"
         )
     return model
+
+
+def _guide(given: Any, model: Model) -> tuple[ModelCard | None, Guide | None]:
+    """The guide's card, and the guide on the model's device."""
+    if given is None:
+        return None, None
+    if isinstance(given, str | Path):
+        entry = catalog.find(str(given))
+        return entry.card, guides.open_guide(entry, model.card, model.device)
+    if hasattr(given, "card"):
+        return given.card, given
+    return guides.card_of(given, model.card), guides.as_classifier(given)
+
+
+def _with_interval(
+    options: Mapping[str, Value] | None, interval: tuple[float, float] | None
+) -> Mapping[str, Value] | None:
+    if interval is None:
+        return options
+    low, high = interval
+    return {**(options or {}), "interval": f"{float(low)!r}, {float(high)!r}"}
 
 
 def _noise(noise: Tensor | ArrayLike) -> Any:
@@ -311,8 +352,14 @@ def _no_argument(name: str) -> str:
     return f"{wrong}; it has {', '.join(known)}"
 
 
-def _fill(run: Run, model: Model, start: Any, progress: Callable[[int, int], None] | None) -> None:
-    with closing(sampling.sample_into(run.trajectory, model, start)) as records:
+def _fill(
+    run: Run,
+    model: Model,
+    start: Any,
+    progress: Callable[[int, int], None] | None,
+    guide: Guide | None = None,
+) -> None:
+    with closing(sampling.sample_into(run.trajectory, model, start, guide)) as records:
         try:
             for record in records:
                 if progress is not None and record.i < run.spec.n_steps:

@@ -19,6 +19,8 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             **settings, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
         )
+        # A value may begin with a minus: the knots of a curve do, and 1e-3 of a negative number.
+        self._negative_number_matcher = re.compile(r"-[0-9.][0-9.,:eE+ -]*$")
 
     def error(self, message: str) -> NoReturn:
         """Raise InputError with argparse's message and where help is."""
@@ -79,6 +81,17 @@ def assignment(text: str) -> tuple[str, str]:
     if not (name.strip() and equals and value.strip()):
         raise argparse.ArgumentTypeError(f"'{text}' must look like eta=0.5")
     return name.strip(), value.strip()
+
+
+def curve(text: str) -> tuple[tuple[float, float], ...]:
+    """Knots λ:factor between commas, by rising λ."""
+    knots = []
+    for part in text.split(","):
+        place, colon, factor = part.partition(":")
+        if not colon:
+            raise argparse.ArgumentTypeError(f"'{text}' must look like -4:0,0:1,3:0.5")
+        knots.append((number(place.strip()), number(factor.strip())))
+    return tuple(sorted(knots))
 
 
 def path(text: str) -> Path:

@@ -210,7 +210,7 @@ def _sample(plan: Plan, model: sampling.Model, report: Report) -> list[float]:
     n_steps = plan.spec.n_steps
     seconds: list[float] = []
     report.progress("sampling", 0, n_steps)
-    guide = None if plan.guide is None else guides.open_guide(plan.guide, model.device)
+    guide = None if plan.guide is None else guides.open_guide(plan.guide, plan.card, model.device)
     for record in sampling.sample_into(plan.trajectory, model, plan.init_noise, guide):
         done = min(record.i + 1, n_steps)
         report.progress("sampling", done, n_steps, f"  {record.seconds * 1e3:.1f} ms/step")

@@ -17,7 +17,7 @@ from diffview.cli.report import Report
 from diffview.engine import session
 from diffview.engine.trajectory import StepRecord, Trajectory
 from diffview.errors import InputError
-from diffview.models import catalog, sampling
+from diffview.models import catalog, guides, sampling
 from diffview.models.catalog import Entry
 
 
@@ -31,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--model", metavar="ID|FILE", help="replay with this model (the one the run names)"
+    )
+    parser.add_argument(
+        "--guide", metavar="ID|FILE", help="guide with this second model (the one the run names)"
     )
     parser.add_argument(
         "--device", metavar="NAME", help="where to replay (where the run was made, else auto)"
@@ -67,8 +70,11 @@ def run(args: argparse.Namespace) -> int:
         trajectory, about = session.load(args.run_file)
         entry = _model(args, trajectory)
         _compare_weights(entry, about, report)
+        guide = guides.entry_for(args.guide, trajectory.spec.guidance.guide)
+        if guide is not None:
+            _compare_weights(guide, {"model": about.get("guide", {})}, report)
         device = _device(args, about, report)
-        found = list(_differences(trajectory, about, entry, device, report))
+        found = list(_differences(trajectory, about, entry, guide, device, report))
         over = [one for one in found if not one.largest <= args.tolerance]
         return _tell(over, found, trajectory, report)
 
@@ -119,6 +125,7 @@ def _differences(
     trajectory: Trajectory,
     about: dict[str, Any],
     entry: Entry,
+    guide: Entry | None,
     device: str,
     report: Report,
 ) -> list[Difference]:
@@ -130,12 +137,13 @@ def _differences(
             f"makes {entry.card.data_shape}: give the right one with --model"
         )
     model = sampling.open_model(entry, device)
+    guiding = None if guide is None else guides.open_guide(guide, entry.card, model.device)
     start = trajectory[0].x_t if about.get("init_noise") == "given" else None
     again = Trajectory(spec, trajectory.data_shape, trajectory.stride)
     saved = {record.i: record for record in trajectory}
     last = max(saved)
     found = []
-    for record in sampling.sample_into(again, model, start):
+    for record in sampling.sample_into(again, model, start, guiding):
         report.progress("replaying", record.i, last)
         if record.i in saved:
             found += _compare(saved[record.i], record)

@@ -5,7 +5,12 @@ classifier-free  x0_hat_u + gamma (x0_hat_c - x0_hat_u): 0 unconditional, 1 cond
                  guided; the paper's own weight is w = gamma - 1 (Ho & Salimans 2022, arXiv
                  2207.12598, eq. 6, in the form of Imagen)
 classifier       x0_hat + gamma (sigma^2 / alpha) grad log p(y | x_t), which is the paper's eps -
-                 sigma gamma grad log p (Dhariwal & Nichol 2021, arXiv 2105.05233, algorithm 2)
+                 sigma gamma grad log p (Dhariwal & Nichol 2021, arXiv 2105.05233, algorithm 2);
+                 of a classifier of clean pictures p(y | x0_hat) takes its place (Bansal et al.
+                 2023, arXiv 2302.07121, eq. 6). By the chain rule and Tweedie's formula the term
+                 is then gamma Cov[x_0 | x_t] grad log p(y | x0_hat), with sigma^2 / (sigma^2 +
+                 alpha^2) for Cov, that of data of unit variance (Song et al. 2023, PiGDM, section
+                 3.2): it stays small where there is nothing but noise
 autoguidance     x0_hat_weak + gamma (x0_hat - x0_hat_weak), a worse model of the same condition
                  (Karras et al. 2024, arXiv 2406.02507, eq. 2)
 Both terms are evaluated at every level, also where an interval or a curve takes guidance out: what
@@ -32,7 +37,7 @@ Scale = float | Callable[[NoiseLevel], float]
 """gamma, or what it is at each level."""
 
 Classifier = Callable[[Tensor, Tensor], Tensor]
-"""x_t (B, *D), t (B,) -> logits (B, K)."""
+"""x_t (B, *D), t (B,) -> logits (B, K); one with a true `clean` is given x0_hat as x_t."""
 
 
 def unguided(denoiser: Denoiser, condition: Tensor | None) -> Denoise:
@@ -74,20 +79,23 @@ def classifier_guided(
 ) -> Denoise:
     """base = the model without condition where it can do without, else under it.
 
-    condition (B,) are the classes to steer to; the classifier is given x_t and t.
+    condition (B,) are the classes to steer to; the classifier is given x_t, or x0_hat, and t.
     """
+    clean = bool(getattr(classifier, "clean", False))
     null = denoiser.null_condition(len(condition))
     asked = condition if null is None else null
 
     def denoise(x_t: Tensor, level: NoiseLevel) -> Estimate:
-        if level.alpha == 0:
+        if level.alpha == 0 and not clean:
             raise InputError(
                 "a classifier cannot guide at alpha = 0: pure noise tells it nothing; choose a "
                 "spacing that starts below, such as leading"
             )
         base, mix = _ask(denoiser, x_t, level, asked)
-        uphill = log_probability_gradient(classifier, x_t, level, condition)
-        direction = level.sigma**2 / level.alpha * uphill
+        asked_at = base if clean else x_t
+        uphill = log_probability_gradient(classifier, asked_at, level, condition)
+        spread = level.sigma**2 + level.alpha**2 if clean else level.alpha
+        direction = level.sigma**2 / spread * uphill
         return replace(_affine(base, direction, scale, level), variance_mix=mix)
 
     return denoise

@@ -94,10 +94,20 @@ def condition_of(model: Model, spec: RunSpec) -> Tensor | None:
 
     Raises InputError when the model takes no such condition.
     """
+    if spec.guidance.kind == "classifier" and not (model.card.classes or model.card.takes_text):
+        return _labels(spec, model.device)
     if not model.card.takes_text or spec.condition is None:
         return condition_tensor(model.card, spec.condition, spec.batch, model.device)
     prompts = each(spec.condition, spec.batch)
     return _encoded(model, [checked_prompt(model.card, prompt) for prompt in prompts])
+
+
+def _labels(spec: RunSpec, device: torch.device) -> Tensor | None:
+    """A classifier's own labels: the model under it takes none."""
+    import torch
+
+    asked = [label for label in each(spec.condition, spec.batch) if not isinstance(label, str)]
+    return torch.tensor(asked, dtype=torch.int64, device=device) if asked else None
 
 
 def negative_of(model: Model, spec: RunSpec) -> Tensor | None:

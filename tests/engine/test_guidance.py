@@ -235,6 +235,31 @@ def test_a_classifier_guides_the_model_without_condition_where_it_can_do_without
         assert denoiser.conditions[0].tolist() == asked
 
 
+def test_a_clean_classifier_is_asked_about_the_estimate_and_bounded_where_all_is_noise(
+    plain_denoiser,
+):
+    # A linear classifier: grad log p(y | x0) = w_y - sum p w, whatever the noise.
+    weights = torch.linspace(-1, 1, 27, dtype=torch.float64).reshape(3, 9)
+
+    class Clean:
+        clean = True
+
+        def __call__(self, x, t):
+            return x.flatten(1) @ weights.T
+
+    labels = torch.tensor([0, 2])
+    for t in (0, 500, 999):
+        level = schedules.named("cosine").level(t)
+        estimate = guidance.classifier_guided(plain_denoiser(), labels, Clean(), 2.0)(
+            start(), level
+        )
+        base = plain_denoiser()(start(), level, torch.tensor([-1, -1]))
+        p = (base.flatten(1) @ weights.T).softmax(-1)
+        uphill = (weights[labels] - p @ weights).reshape(2, 1, 3, 3)
+        # alpha^2 + sigma^2 = 1, so Cov[x_0 | x_t] of unit data is sigma^2
+        torch.testing.assert_close(estimate.direction, level.sigma**2 * uphill)
+
+
 def test_a_classifier_is_refused_where_there_is_no_signal():
     denoise = guidance.classifier_guided(
         Mixture(schedules.flow()), torch.tensor([0]), lambda x, t: x, 1.0
