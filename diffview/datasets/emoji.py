@@ -44,6 +44,10 @@ _WHITE = (255, 255, 255, 255)
 # Groups of emojibase: components, flags, and those without a group (single letters) are left out.
 _SYMBOLS, _LEFT_OUT = 8, (None, 2, 9)
 _GEOMETRIC = 96
+_GROUPS = {
+    0: "smileys and emotion", 1: "people and body", 3: "animals and nature", 4: "food and drink",
+    5: "travel and places", 6: "activities", 7: "objects",
+}  # fmt: skip
 # ZWJ sequences with a sign for man or woman: gendered copies of a picture that is there without.
 _GENDERED = re.compile(r"200D-264[02]|^1F46[89]-200D")
 _TIMES = re.compile("-thirty|o.clock")
@@ -51,7 +55,7 @@ _TIMES = re.compile("-thirty|o.clock")
 
 @dataclass(frozen=True, slots=True)
 class Emoji:
-    """One emoji: its name, keywords and emojibase's number of its sub-group.
+    """One emoji: its name, keywords, group, and emojibase's number of its sub-group.
 
     plain: neither a gendered copy, nor a sign or letter, nor one of 24 clock faces.
     """
@@ -61,6 +65,7 @@ class Emoji:
     keywords: tuple[str, ...]
     subgroup: int
     plain: bool
+    group: str = ""
 
     @property
     def gendered(self) -> bool:
@@ -183,4 +188,5 @@ def _one(entry: Mapping[str, Any]) -> Emoji:
     code, name, subgroup = entry["hexcode"], entry["label"], entry["subgroup"]
     sign = entry["group"] == _SYMBOLS and (subgroup != _GEOMETRIC or "small" in name)
     plain = not (sign or _GENDERED.search(code) or _TIMES.search(name))
-    return Emoji(code, name, tuple(entry.get("tags", ())), subgroup, plain)
+    group = _GROUPS.get(entry["group"], "symbols")
+    return Emoji(code, name, tuple(entry.get("tags", ())), subgroup, plain, group)
