@@ -64,7 +64,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
         str(len(card.classes) or "-"),
         card.prediction,
         f"{card.schedule.name}, T {card.schedule.T}" if card.samples else "-",
-        f"{card.parameters / 1e6:.2f} M",
+        f"{card.parameters / 1e6:.2f} M" if card.parameters else "-",
         card.licence or "-",
         "sample" if card.samples else "judge",
     )

@@ -1,4 +1,7 @@
-"""What can be run: the bundled models, and any file with a card. Reads headers, never weights."""
+"""What can be run: the bundled models, any file with a card, any folder of pictures.
+
+Reads headers, never weights; exact models have none (`diffview.models.exact`).
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,12 @@ from functools import cache
 from pathlib import Path
 
 from diffview import resources, tensorfile
+from diffview.datasets import folder, picture_sets
 from diffview.errors import InputError
 from diffview.models import card as cards
 from diffview.models.card import ModelCard
+from diffview.models.exact import sets
+from diffview.models.exact.toys import toys
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +26,10 @@ SUFFIX = ".safetensors"
 
 @dataclass(frozen=True)
 class Entry:
-    """A model that can be opened: its card and the file with its weights."""
+    """A model that can be opened: its card and the file with its weights.
+
+    Of an exact model path is the file that defines it, or the folder of its pictures.
+    """
 
     card: ModelCard
     path: Path
@@ -29,7 +38,7 @@ class Entry:
 
 @cache
 def bundled() -> tuple[Entry, ...]:
-    """The models that ship with diffview, by title; those that can be sampled first.
+    """The models that ship with diffview: trained by title, exact, then those that judge.
 
     A damaged one is left out and named in the log: it must not take the others with it.
     """
@@ -39,7 +48,16 @@ def bundled() -> tuple[Entry, ...]:
             entries.append(entry(path, bundled=True))
         except InputError as error:
             log.warning("%s (left out; install diffview again to mend it)", error)
-    return tuple(sorted(entries, key=lambda e: (not e.card.samples, e.card.title)))
+    entries.sort(key=lambda e: e.card.title)
+    judges = [e for e in entries if not e.card.samples]
+    return (*[e for e in entries if e.card.samples], *exact(), *judges)
+
+
+def exact() -> tuple[Entry, ...]:
+    """The models that are computed from their data: distributions of points, sets of pictures."""
+    points = [Entry(toy.card(), toy.path, bundled=True) for toy in toys().values()]
+    pictures = [sets.set_card(known) for known in picture_sets().values()]
+    return (*points, *(Entry(card, Path(card.id), bundled=True) for card in pictures))
 
 
 def entry(path: Path, *, bundled: bool = False) -> Entry:
@@ -51,15 +69,19 @@ def entry(path: Path, *, bundled: bool = False) -> Entry:
 
 
 def find(name: str) -> Entry:
-    """The model with this id, or in this file. Raises InputError naming what there is."""
+    """The model with this id, in this file, or of the pictures in this folder.
+
+    Raises InputError naming what there is.
+    """
     by_id = {found.card.id: found for found in bundled()}
     if name in by_id:
         return by_id[name]
+    if name.startswith(sets.PREFIX):
+        known_set, place = sets.parse(name)
+        return Entry(sets.set_card(known_set), place or Path(name), bundled=place is None)
     path = _existing(name)
     if path is not None and path.is_dir():
-        raise InputError(
-            f"{path} is a folder: give a .safetensors file with a diffview card in it"
-        )
+        return _of_folder(path)
     if path is not None:
         return entry(path)
     close = get_close_matches(name, by_id, n=1)
@@ -68,6 +90,15 @@ def find(name: str) -> Entry:
     if _means_a_file(name):
         raise InputError(f"{name} does not exist{hint}: give a model's file, or one of {known}")
     raise InputError(f"unknown model '{name}'{hint}: give one of {known}, or a model's file")
+
+
+def _of_folder(path: Path) -> Entry:
+    if not folder.holds_pictures(path):
+        raise InputError(
+            f"{path} is a folder: give a .safetensors file with a diffview card in it, or a "
+            "folder of pictures"
+        )
+    return Entry(sets.folder_card(path), path, bundled=False)
 
 
 def _means_a_file(name: str) -> bool:

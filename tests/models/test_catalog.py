@@ -3,10 +3,11 @@
 import re
 
 import pytest
+from PIL import Image
 
 from diffview import resources, tensorfile
 from diffview.errors import InputError
-from diffview.models import catalog
+from diffview.models import catalog, families
 
 
 @pytest.fixture
@@ -15,6 +16,7 @@ def one_bundled_model(model_file, monkeypatch):
     path = model_file()
     folder = path.parent
     monkeypatch.setattr(resources, "path", lambda *parts: folder)
+    monkeypatch.setattr(catalog, "exact", lambda: ())
     catalog.bundled.cache_clear()
     yield path
     catalog.bundled.cache_clear()
@@ -91,8 +93,45 @@ def test_those_that_can_be_sampled_come_first(model_file, make_card, monkeypatch
         card = make_card(id=name[0], title=name, prediction=prediction)
         model_file(card=card).rename(tmp_path / f"{number}.safetensors")
     monkeypatch.setattr(resources, "path", lambda *parts: tmp_path)
+    monkeypatch.setattr(catalog, "exact", lambda: ())
     catalog.bundled.cache_clear()
     try:
         assert [entry.card.title for entry in catalog.bundled()] == ["Z sampler", "A judge"]
     finally:
         catalog.bundled.cache_clear()
+
+
+def test_exact_models_ship_too_after_the_trained_ones_and_before_those_that_judge():
+    ids = [entry.card.id for entry in catalog.bundled()]
+    exact = ["checkerboard", "mixture", "moons", "rings", "spiral", "exact:fashion"]
+    assert [name for name in ids if name in exact] == exact
+    assert ids.index("fashion") < ids.index("checkerboard")
+    assert ids.index("exact:fashion") < ids.index("fashion-classifier-clean")
+
+
+def test_a_folder_of_pictures_is_a_model_of_them(tmp_path):
+    for kind in ("cat", "dog"):
+        (tmp_path / kind).mkdir()
+        Image.new("L", (30, 20), 90).save(tmp_path / kind / "one.png")
+    found = catalog.find(str(tmp_path))
+    assert found.card.id == f"exact:{tmp_path.name}/"
+    assert (found.card.data_shape, found.card.classes) == ((1, 20, 20), ("cat", "dog"))
+    assert "2 pictures of 1x20x20" in found.card.description
+    assert "MB of memory" in found.card.description
+
+
+def test_an_unknown_set_of_pictures_is_refused_with_the_known_ones():
+    with pytest.raises(InputError, match=r"unknown picture set 'exact:birds'.*exact:fashion"):
+        catalog.find("exact:birds")
+
+
+def test_a_set_whose_files_lie_in_no_folder_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere is no folder, so the pictures of fashion"):
+        catalog.find(f"exact:fashion:{tmp_path}/nowhere")
+
+
+def test_a_missing_data_set_is_known_but_says_how_to_get_it_when_opened(tmp_path):
+    found = catalog.find(f"exact:fashion:{tmp_path}")
+    assert found.card.data_shape == (1, 28, 28)
+    with pytest.raises(InputError, match=r"apt-get install.*--model exact:fashion:FOLDER"):
+        families.load(found)
