@@ -11,6 +11,7 @@ from diffview.errors import InputError
 if TYPE_CHECKING:
     import torch
 
+    from diffview.models.catalog import Entry
     from diffview.models.tokenizer import Tokenizer
 
 
@@ -40,11 +41,17 @@ class FirstStage:
         """What `to_json` wrote, further entries left aside. Raises KeyError, ValueError."""
         return cls(tuple(value["words"]), value["tokenizer"], value["codebook"])
 
+    def entry(self) -> Entry:
+        """Where the tokenizer is. Raises InputError when it is not there."""
+        from diffview.models import catalog
+
+        return catalog.find(self.tokenizer)
+
     def open(self, device: str | torch.device = "cpu") -> Tokenizer:
         """The tokenizer. Raises InputError when it is not there or has other codes."""
-        from diffview.models import catalog, families
+        from diffview.models import families
 
-        entry = catalog.find(self.tokenizer)
+        entry = self.entry()
         tokenizer: Tokenizer = families.load(entry, device)
         if tokenizer.codebook_sha256 != self.codebook:
             raise InputError(

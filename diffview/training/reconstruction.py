@@ -12,29 +12,40 @@ from torch import Tensor
 
 from diffview.datasets.emoji import EmojiPictures
 from diffview.frames.pixels import Uint8
+from diffview.models import catalog, families
 from diffview.models.tokenizer import Tokenizer
 from diffview.training.data import scaled
-from diffview.training.evaluate import Evaluating
+from diffview.training.evaluate import Evaluating, features, frechet
 
 SHOWN = 32
 BATCH = 32
+JUDGE = "emoji-classifier"
 
 
 def judged(
     tokenizer: Tokenizer, data: EmojiPictures, device: str
 ) -> Generator[Evaluating, None, dict[str, Any]]:
-    """Figures on the pictures kept from training; the codes' use also on those trained on."""
-    figures: dict[str, Any] = {}
+    """Figures on the pictures kept from training, and on those trained on.
+
+    Fréchet: the distance of a classifier's features of the reconstructions from those of the
+    pictures themselves, see training/evaluate.py.
+    """
+    judge = families.load(catalog.find(JUDGE), device)
+    figures: dict[str, Any] = {"judge": JUDGE}
     for split, name in (("test", "held-out"), ("train", "training")):
         pictures = torch.from_numpy(data.split(split).pictures.copy()).to(device)
-        errors, counts = [], torch.zeros(tokenizer.config.codes)
+        rebuilt, counts = [], torch.zeros(tokenizer.config.codes)
         for first in range(0, len(pictures), BATCH):
-            error, indices = _reconstructed(tokenizer, scaled(pictures[first : first + BATCH]))
-            errors.append(error)
+            x_hat, indices = _reconstructed(tokenizer, scaled(pictures[first : first + BATCH]))
+            rebuilt.append(x_hat)
             counts += torch.bincount(indices, minlength=len(counts))
             yield Evaluating(min(first + BATCH, len(pictures)), len(pictures), f"{name} pictures")
         figures[f"{name} pictures"] = len(pictures)
-        figures[f"{name} PSNR (dB)"] = round(psnr(torch.cat(errors)), 2)
+        x, x_hat = scaled(pictures), torch.cat(rebuilt)
+        errors = (x_hat - x).square().mean(dim=(1, 2, 3)).cpu()
+        distance = frechet(features(judge, x_hat), features(judge, x))
+        figures[f"{name} PSNR (dB)"] = round(psnr(errors), 2)
+        figures[f"{name} frechet"] = round(distance, 3)
         figures[f"{name} codes used"] = int((counts > 0).sum())
         figures[f"{name} perplexity"] = round(perplexity(counts), 1)
     return figures
@@ -42,10 +53,9 @@ def judged(
 
 @torch.no_grad()
 def _reconstructed(tokenizer: Tokenizer, x: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean squared error of each picture (B,), values in [-1, 1], and all codes chosen."""
+    """The reconstruction of x (B, 3, S, S), and all codes chosen."""
     quantised = tokenizer.quantise(tokenizer.encode(x))
-    x_hat = tokenizer.decode(quantised.z_q).clamp(-1, 1)
-    return (x_hat - x).square().mean(dim=(1, 2, 3)).cpu(), quantised.indices.flatten().cpu()
+    return tokenizer.decode(quantised.z_q).clamp(-1, 1), quantised.indices.flatten().cpu()
 
 
 def psnr(errors: Tensor) -> float:

@@ -12,8 +12,12 @@ from diffview.errors import InputError
 from diffview.models.classifier import Classifier, ClassifierConfig
 from diffview.training import recipes
 from diffview.training.augment import shifted
-from diffview.training.recipes.fashion import Fashion, stratified_times
+from diffview.training.recipes.emoji_ar import EmojiAr
+from diffview.training.recipes.emoji_text import EmojiText
+from diffview.training.recipes.fashion import SCHEDULE, Fashion, stratified_times
 from diffview.training.recipes.fashion_classifier_clean import FashionClassifierClean
+from diffview.training.recipes.fashion_classifier_noisy import FashionClassifierNoisy
+from diffview.training.recipes.fashion_pixel_ar import FashionPixelAr, levelled
 
 FOLDER = Path(recipes.__file__).parent
 
@@ -24,9 +28,9 @@ def test_every_file_registers_exactly_one_recipe_of_its_own_name():
 
 
 @pytest.mark.parametrize("name", recipes.every())
-def test_a_recipe_makes_the_model_it_is_called_after(name):
+def test_a_recipe_makes_the_model_it_is_called_after(name, emoji_folder):
     info = recipes.find(name)
-    card = info.make().card()
+    card = info.make(folder=emoji_folder).card()
     assert card.id == name
     assert card.licence and card.data_licence and card.description and card.limits
     assert info.needs and info.takes
@@ -100,3 +104,57 @@ def test_a_classifier_that_knows_nothing_loses_log_of_the_number_of_classes(tiny
     torch.nn.init.zeros_(network.head.bias)
     loss = task.loss(network, torch.arange(32), torch.Generator().manual_seed(0))
     assert loss.item() == pytest.approx(np.log(10), rel=1e-5)
+
+
+def test_a_noisy_classifier_is_told_the_time_and_shown_x_t(tiny_fashion):
+    task = FashionClassifierNoisy(folder=tiny_fashion).task("cpu")
+    seen = []
+
+    def network(x_t, t):
+        seen.append((x_t, t))
+        return torch.zeros(len(x_t), 10)
+
+    loss = task.loss(network, torch.arange(64), torch.Generator().manual_seed(0))
+    assert loss.item() == pytest.approx(np.log(10), rel=1e-5)
+    (x_t, t), acp = seen[0], torch.tensor(SCHEDULE.alphas_cumprod)
+    assert (t // (1000 / 64)).long().tolist() == list(range(64))
+    # at the noisy end the picture has mean 0 and deviation 1, at the clean one its own
+    assert x_t[-1].std().item() == pytest.approx(1, abs=0.15)
+    assert x_t[0].min() >= -1.5 and acp[t[0]] > 0.99
+
+
+def test_grey_levels_stand_for_equally_many_bytes():
+    found = levelled(torch.arange(256, dtype=torch.uint8), 32)
+    assert torch.bincount(found).tolist() == [8] * 32
+    assert torch.all(found.diff() >= 0)
+
+
+def test_a_pixel_network_that_knows_nothing_needs_five_bits_a_pixel(tiny_fashion):
+    task = FashionPixelAr(folder=tiny_fashion).task("cpu")
+
+    def network(pixels, label):
+        return torch.zeros(len(pixels), 32, 28, 28)
+
+    loss = task.loss(network, torch.arange(8), torch.Generator().manual_seed(0))
+    assert loss.item() / np.log(2) == pytest.approx(5)
+
+
+def test_emoji_captions_and_latents_belong_to_the_same_picture(emoji_folder):
+    recipe = EmojiText(folder=emoji_folder)
+    task, test = recipe.task("cpu"), recipe.task("cpu", "test")
+    assert len(task) == len(task.captions.names) == 4
+    assert len(test) == len(test.captions.names) == 1
+    assert recipe.card().vocabulary == recipe.stage.words
+    loss = task.loss(task.network(), torch.tensor([0, 1, 2, 3]), torch.Generator().manual_seed(0))
+    # a fresh U-Net says 0: what is left is v itself, alpha eps - sigma x_0, both of deviation 1
+    assert 0.3 < loss.item() < 3
+
+
+def test_a_fresh_token_network_needs_log_of_the_number_of_codes(emoji_folder):
+    recipe = EmojiAr(folder=emoji_folder)
+    task = recipe.task("cpu")
+    network = task.network()
+    torch.nn.init.zeros_(network.head.weight)
+    torch.nn.init.zeros_(network.head.bias)
+    loss = task.loss(network, torch.tensor([0, 1]), torch.Generator().manual_seed(0))
+    assert loss.item() == pytest.approx(np.log(recipe.network.codes), rel=1e-5)

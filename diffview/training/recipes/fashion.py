@@ -27,6 +27,7 @@ from diffview.training.data import (
     FASHION_CLASSES,
     FASHION_LICENCE,
     LabelledPictures,
+    by_turns,
     fashion_mnist,
     scaled,
 )
@@ -147,9 +148,20 @@ class Fashion:
         """All of it."""
         return network
 
+    def denoiser(self, network: nn.Module, device: str) -> NetworkDenoiser:
+        """The model around a network in training; its null label is the one after the last."""
+        return NetworkDenoiser(self.card(), network, device, self.network.classes)
+
+    def clean(self, n: int, device: str) -> tuple[Tensor, Tensor]:
+        """The first test picture of every class, then the second of every class, and so on."""
+        data = fashion_mnist("test", self.folder)
+        chosen = torch.from_numpy(by_turns(data.labels)[:n])
+        pictures, labels = torch.from_numpy(data.pictures.copy()), torch.from_numpy(data.labels)
+        return scaled(pictures[chosen]).to(device), labels[chosen].to(device)
+
     def sheet(self, network: nn.Module, device: str) -> Uint8:
         """Every class at two guidance scales."""
-        return class_sheet(NetworkDenoiser(self.card(), network, device, self.network.classes))
+        return class_sheet(self.denoiser(network, device))
 
     def evaluate(
         self, path: Path, device: str, n: int
