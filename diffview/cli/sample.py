@@ -13,7 +13,7 @@ from typing import Any
 
 from diffview.cli import arguments, exporting, guiding
 from diffview.cli.report import Report
-from diffview.engine import samplers, session, spacings
+from diffview.engine import divergence, samplers, session, spacings
 from diffview.engine.spec import Guidance, RunSpec, declared_options, parse_seeds
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory
 from diffview.errors import DiffviewError, InputError
@@ -197,6 +197,9 @@ def _tell(plan: Plan, args: argparse.Namespace, report: Report) -> None:
     )
     if unknown:
         report.note(f"words the model does not know: {', '.join(unknown)}")
+    diverging = divergence.warning(spec, plan.card.schedule)
+    if diverging:
+        report.note(f"warning: {diverging}")
     if plan.trajectory.stride > 1:
         report.note(
             f"the memory budget keeps one step in {plan.trajectory.stride} of {spec.n_steps}: "
