@@ -91,34 +91,6 @@ def export(
     yield Progress(total, total, folder)
 
 
-def export_file(
-    trajectory: Trajectory,
-    about: Mapping[str, Any],
-    file: Path,
-    format: str,
-    selection: Selection | None = None,
-    *,
-    fps: float = 12.0,
-    hold: int = 0,
-    options: Mapping[str, Value] | None = None,
-    overwrite: bool = False,
-    lens: Lens | None = None,
-) -> Iterator[Progress]:
-    """Write the run as one file: any format but png, which makes a folder. Else as `export`."""
-    file = place.located(file)
-    wanted = selection or Selection()
-    ((info, clip),) = _parts([format], fps, hold, {format: options or {}})
-    if not info.filename:
-        raise InputError(f"{format} makes a folder of files, not one file: choose a folder")
-    sheets = Sheets(trajectory, wanted, lens)
-    recipe = Recipe(trajectory.spec, dict(about), shown=_shown(wanted, lens))
-    total = _size(info, sheets)
-    with _told(file, total) as count, place.for_file(file, overwrite=overwrite):
-        for count.done in _write(info, trajectory, sheets, file, recipe, clip):
-            yield Progress(count.done, total, file)
-    yield Progress(total, total, file)
-
-
 def _shown(selection: Selection, lens: Lens | None) -> dict[str, Any]:
     return asdict(selection) | ({} if lens is None else {"lens": lens.name})
 

@@ -165,23 +165,6 @@ def staged(folder: Path, is_ours: IsOurs, *, overwrite: bool) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def for_file(file: Path, *, overwrite: bool) -> Iterator[None]:
-    """A place for one file, which its writer replaces whole or not at all.
-
-    Raises InputError when the file must not or cannot go there.
-    """
-    check_name(file)
-    if file.is_dir():
-        raise InputError(f"{file} is a folder: choose a file's name")
-    if file.exists() and not overwrite:
-        raise InputError(f"{file} exists: choose another name, or ask to overwrite it")
-    with _parents(file):
-        if not os.access(file.parent, os.W_OK):
-            raise InputError(f"{file.parent} is not writable: choose another folder")
-        yield
-
-
-@contextlib.contextmanager
 def _parents(folder: Path) -> Iterator[None]:
     """The folders above, made where they are missing; on an error those made here go again."""
     missing = [parent for parent in folder.parents if not parent.exists()]

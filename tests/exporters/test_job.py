@@ -67,21 +67,6 @@ def test_nothing_is_written_before_the_first_step_of_the_job(make_run, about, tm
     assert not names(tmp_path)
 
 
-def test_single_files_are_written_whole_and_replaced_only_when_asked(make_run, about, tmp_path):
-    run, file = make_run(), tmp_path / "new" / "a.gif"
-    assert list(job.export_file(run, about, file, "gif"))[-1] == Progress(7, 7, file)
-    assert names(file.parent) == ["a.gif"]
-    assert recipe.read(file).spec == run.spec
-    with pytest.raises(InputError, match="exists: choose another name, or ask to overwrite"):
-        list(job.export_file(run, about, file, "gif"))
-    list(job.export_file(make_run(3), about, file, "gif", overwrite=True))
-    assert recipe.read(file).spec.n_steps == 3
-    with pytest.raises(InputError, match="png makes a folder of files"):
-        list(job.export_file(run, about, tmp_path / "a.png", "png"))
-    with pytest.raises(InputError, match="is a folder: choose a file's name"):
-        list(job.export_file(run, about, tmp_path, "gif", overwrite=True))
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
