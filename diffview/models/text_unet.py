@@ -21,7 +21,7 @@ class TextUNetConfig:
     vocabulary: int
     unet: UNetConfig = field(
         default_factory=lambda: UNetConfig(
-            channels=4, size=16, base=64, blocks=2, attention=(8,), patch=1, context=128
+            channels=4, size=16, base=64, blocks=1, attention=(8,), patch=1, context=128
         )
     )
     layers: int = 1
