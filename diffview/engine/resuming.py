@@ -100,7 +100,9 @@ def crossed(start: Start, spec: RunSpec, rows: Sequence[int], x_t: Float32 | Non
     origin = spec.origin
     if origin is None or start.i != origin.step:
         raise ValueError(f"the run does not branch off at step {start.i}")
-    if origin.x_t and (x_t is None or checksum(x_t) != origin.x_t):
+    if origin.x_t and x_t is None:
+        raise InputError(f"step {start.i} began with an x_t given by hand, which is not recorded")
+    if origin.x_t and x_t is not None and checksum(x_t) != origin.x_t:
         raise InputError(
             f"the x_t of step {start.i} is not the one this run was given: its checksum differs"
         )

@@ -13,6 +13,7 @@ import numpy as np
 
 from diffview.engine.finishing import clipped, guided
 from diffview.engine.levels import NoiseLevel
+from diffview.engine.origin import in_force
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory
 from diffview.errors import InputError
 from diffview.frames import pixels, quantities
@@ -71,7 +72,7 @@ def compose(trajectory: Trajectory, view: ViewState, lens: Lens | None = None) -
     """
     if not 0 <= view.index < len(trajectory):
         raise InputError(f"there is no frame {view.index}; the run has {len(trajectory)}")
-    spec = trajectory.spec
+    spec = in_force(trajectory.spec, trajectory[view.index].i)
     scale = view.guidance_scale if spec.guidance.kind != "none" else None
     record = at_scale(trajectory, trajectory[view.index], scale)
     name = "" if lens is None else lens.name
@@ -108,12 +109,13 @@ def _merged_tiles(old: Tiles, new: Tiles) -> Tiles:
 
 def at_scale(trajectory: Trajectory, record: StepRecord, scale: float | None) -> StepRecord:
     """The record as it would be with another guidance scale at the same x_t."""
-    if scale is None or scale == trajectory.spec.guidance.scale:
+    spec = in_force(trajectory.spec, record.i)
+    if scale is None or scale == spec.guidance.scale:
         return record
     if record.base is None or record.direction is None or record.level.sigma == 0:
         return record  # the clean end is the picture under any guidance
-    level, how = record.level, trajectory.spec.finish()
-    gamma = trajectory.spec.gamma(level, scale)
+    level, how = record.level, spec.finish()
+    gamma = spec.gamma(level, scale)
     raw = guided(record.x_t, record.base, record.direction, gamma, level, how)
     kept = None if record.x0_raw is None else raw
     return replace(record, x0_hat=clipped(raw, how), x0_raw=kept)

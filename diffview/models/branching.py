@@ -9,9 +9,9 @@ names the parent's (`engine/origin.py`), so it can be saved, loaded, replayed an
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -48,10 +48,14 @@ UNCHANGED = Unchanged.UNCHANGED
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A run that has its beginning: where it goes on from, and what `continue_into` fills."""
+    """A run that has its beginning: where it goes on from, and what `continue_into` fills.
+
+    given: the x_t of steps still to come that were given by hand.
+    """
 
     trajectory: Trajectory
     start: Start
+    given: Mapping[int, Float32] = field(default_factory=dict)
 
 
 def resume(run: Trajectory, card: ModelCard, k: int | None = None) -> Branch:
@@ -65,7 +69,16 @@ def resume(run: Trajectory, card: ModelCard, k: int | None = None) -> Branch:
     if k is None:
         k = _last(run)
     start = start_at(run, run.spec, k)
-    return Branch(run.before(k, run.spec, planned=_planned(card, run.spec, run.stride)), start)
+    beginning = run.before(k, run.spec, planned=_planned(card, run.spec, run.stride))
+    return Branch(beginning, start, given_in(run))
+
+
+def given_in(run: Trajectory) -> dict[int, Float32]:
+    """The x_t that branches on the way of a recorded run were given by hand, by step."""
+    kept = {record.i: record.x_t for record in run}
+    branched = [part.origin for part in origins.parts(run.spec) if part.origin is not None]
+    edited = [origin.step for origin in branched if origin.x_t]
+    return {step: kept[step] for step in edited if step in kept}
 
 
 def branch(
@@ -172,7 +185,7 @@ def continue_into(
     """
     spec, begun = run.trajectory.spec, len(run.trajectory)
     first = run.trajectory[-1].i + 1 if begun else 0
-    with closing(follow(model, spec, run.start, guides=guides)) as records:
+    with closing(follow(model, spec, run.start, run.given, guides)) as records:
         for record in records:
             if record.i >= first:
                 run.trajectory.append(record)
@@ -183,15 +196,15 @@ def follow(
     model: Model,
     spec: RunSpec,
     start: Start | None = None,
-    given: Callable[[int], Float32] | None = None,
+    given: Mapping[int, Float32] | None = None,
     guides: Guides | None = None,
 ) -> Generator[StepRecord, None, None]:
     """The records of `spec` from `start` (else from x_T) on, through each branch on its way.
 
-    Records come with the samples of their own part. given(step) is the x_t that was given at a
-    branch's origin. At each branch its parent makes one evaluation more than it is recorded for.
+    Records come with the samples of their own part. given: the x_t that were given by hand, by
+    step. At each branch its parent makes one evaluation more than it is recorded for.
     """
-    from diffview.engine.resuming import Start, crossed
+    from diffview.engine.resuming import Start, crossed, written_before
 
     for part, following in _parts(spec, -1 if start is None else start.i):
         end = origins.first_step(following) if following is not None else spec.n_steps + 1
@@ -205,9 +218,9 @@ def follow(
                 recent.append(record)
         if following is not None and following.origin is not None:
             nfe = recent[-1].nfe if recent else 0
-            here = Start(end, record.level, record.x_t, tuple(recent), nfe)
-            x_t = given(end) if following.origin.x_t and given is not None else None
-            start = crossed(here, following, following.origin.rows, x_t)
+            written = written_before(record)
+            here = Start(end, record.level, record.x_t, tuple(recent), nfe, written)
+            start = crossed(here, following, following.origin.rows, (given or {}).get(end))
 
 
 def _parts(spec: RunSpec, i: int) -> list[tuple[RunSpec, RunSpec | None]]:

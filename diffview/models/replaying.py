@@ -103,7 +103,7 @@ def replay(
     first = replayed_from(run, about)
     start = _start(run, first, given=about.get("init_noise") == "given")
     with closing(
-        branching.follow(model, run.spec, start, lambda i: run.at(i).x_t, guides)
+        branching.follow(model, run.spec, start, branching.given_in(run), guides)
     ) as made:
         for record in made:
             yield record.of_rows(origins.rows_since(run.spec, record.i))
