@@ -204,7 +204,7 @@ def follow(
     Records come with the samples of their own part. given: the x_t that were given by hand, by
     step. At each branch its parent makes one evaluation more than it is recorded for.
     """
-    from diffview.engine.resuming import Start, crossed, written_before
+    from diffview.engine.resuming import Start, crossed
 
     for part, following in _parts(spec, -1 if start is None else start.i):
         end = origins.first_step(following) if following is not None else spec.n_steps + 1
@@ -218,8 +218,7 @@ def follow(
                 recent.append(record)
         if following is not None and following.origin is not None:
             nfe = recent[-1].nfe if recent else 0
-            written = written_before(record)
-            here = Start(end, record.level, record.x_t, tuple(recent), nfe, written)
+            here = Start(end, record.level, record.x_t, tuple(recent), nfe)
             start = crossed(here, following, following.origin.rows, (given or {}).get(end))
 
 
