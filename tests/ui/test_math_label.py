@@ -5,15 +5,9 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter
 
 from diffview.ui import theme
-from diffview.ui.widgets.math_label import (
-    MathLabel,
-    draw_math,
-    layout,
-    math_pixmap,
-    math_size,
-    parse,
-    spoken,
-)
+from diffview.ui.widgets.math_boxes import layout
+from diffview.ui.widgets.math_label import MathLabel, draw_math, math_size
+from diffview.ui.widgets.math_markup import parse, spoken
 
 UPDATE = r"x_{t-1} = \c{x0hat}{w_{0} \hat{x}_{0}} + \c{xt}{w_{1} x_{t}} + \sigma_{t} z"
 
@@ -66,8 +60,14 @@ def test_larger_font_makes_everything_larger(font):
 
 
 def test_group_is_drawn_in_the_colour_of_its_quantity(font):
-    pixmap = math_pixmap(r"\c{x0hat}{\hat{x}_{0}}", font, QColor("#00ff00"), 4.0)
-    image, wanted = pixmap.toImage(), theme.colour_of(theme.current(), "x0hat")
+    wanted = theme.colour_of(theme.current(), "x0hat")
+    image = QImage(160, 160, QImage.Format.Format_ARGB32)
+    image.setDevicePixelRatio(4.0)
+    image.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(image)
+    markup = r"\c{x0hat}{\hat{x}_{0}}"
+    draw_math(painter, QRectF(2, 2, 36, 36), markup, font, QColor("#00ff00"))
+    painter.end()
     solid = [
         image.pixelColor(x, y)
         for x in range(image.width())
