@@ -26,7 +26,7 @@ from diffview.engine.origin import Origin
 from diffview.engine.spec import MAX_SAMPLES, MAX_SEED, Condition, Guidance, RunSpec
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory, picked
 from diffview.errors import InputError
-from diffview.models import conditions, sampling
+from diffview.models import conditions, guides, sampling
 from diffview.models.card import ModelCard
 from diffview.models.sampling import Label, Model, Prompt
 
@@ -95,6 +95,7 @@ def branch(
     options: Mapping[str, Value] | None = None,
     x_t: Float32 | None = None,
     rows: Sequence[int] = (),
+    judge: ModelCard | None = None,
     guidable: bool = True,
 ) -> Branch:
     """The run with other settings from step `k` on; what is not given stays as it is.
@@ -102,7 +103,8 @@ def branch(
     guidance is gamma, or all of it. Another sampler comes with its own options, and begins anew: a
     multistep one at first order. seeds are for the noise from k on. x_t (B, *D) is the state at
     step k in the recorded one's stead. rows chooses samples of the run, each as often as it is
-    named. Raises InputError for what cannot be, or would change nothing it was asked to.
+    named. judge and guidable: see `sampling.spec_for`.
+    Raises InputError for what cannot be, or would change nothing it was asked to.
     """
     from diffview.engine.resuming import crossed, start_at
 
@@ -116,7 +118,7 @@ def branch(
     spec = replace(
         run.spec,
         seeds=_seeds(run.spec, rows, seeds),
-        condition=_condition(card, run.spec, rows, label, prompt),
+        condition=_condition(_labelled(card, judge), run.spec, rows, label, prompt),
         origin=_origin(run.spec, k, rows, given, edited=x_t is not None),
     )
     spec = _steered(spec, card, guidance, negative_prompt, guidable=guidable)
@@ -128,6 +130,27 @@ def branch(
     if start.i == k:
         start = crossed(start, spec, rows, given)
     return Branch(run.before(k, spec, rows, _planned(card, spec, run.stride)), start)
+
+
+def about(
+    known: Mapping[str, Any], card: ModelCard, guide: ModelCard | None, *, device: str = ""
+) -> dict[str, Any]:
+    """What a branch keeps beside its recipe, from what is known of the run it goes on from.
+
+    Raises InputError when that was made with other weights: both would pass for one run.
+    """
+    saved = sampling.weights_of(known)
+    if saved and card.weights_sha256 and saved != card.weights_sha256:
+        raise InputError(
+            f"the run was made with other weights (sha256 {saved[:12]}...) than model "
+            f"'{card.id}' has ({card.weights_sha256[:12]}...): it cannot be gone on with"
+        )
+    given = known.get("init_noise") == "given"
+    now = sampling.about(card, device=device, given_noise=given) | guides.about(guide)
+    earlier = dict(known.get("guides") or {})
+    if guide is not None:
+        earlier[guide.id] = guide.weights_sha256
+    return {**known, **now, **({"guides": earlier} if earlier else {})}
 
 
 def complete(
@@ -176,16 +199,16 @@ def complete(
 
 
 def continue_into(
-    run: Branch, model: Model, guides: Guides | None = None
+    run: Branch, model: Model, by: Guides | None = None
 ) -> Generator[StepRecord, None, None]:
     """Sample a branch to its end; each record from its step on is yielded after it was offered.
 
-    guides are the models that guidance names, by id. What was recorded before an error or a
+    by are the models that guidance names, by id. What was recorded before an error or a
     close() stays.
     """
     spec, begun = run.trajectory.spec, len(run.trajectory)
     first = run.trajectory[-1].i + 1 if begun else 0
-    with closing(follow(model, spec, run.start, run.given, guides)) as records:
+    with closing(follow(model, spec, run.start, run.given, by)) as records:
         for record in records:
             if record.i >= first:
                 run.trajectory.append(record)
@@ -197,7 +220,7 @@ def follow(
     spec: RunSpec,
     start: Start | None = None,
     given: Mapping[int, Float32] | None = None,
-    guides: Guides | None = None,
+    by: Guides | None = None,
 ) -> Generator[StepRecord, None, None]:
     """The records of `spec` from `start` (else from x_T) on, through each branch on its way.
 
@@ -209,7 +232,7 @@ def follow(
     for part, following in _parts(spec, -1 if start is None else start.i):
         end = origins.first_step(following) if following is not None else spec.n_steps + 1
         recent = deque(() if start is None else start.past, maxlen=max(1, _history(part)))
-        guide = (guides or {}).get(part.guidance.guide)
+        guide = (by or {}).get(part.guidance.guide)
         with closing(sampling.records(model, part, guide=guide, start=start)) as records:
             for record in records:
                 if record.i == end:
@@ -270,6 +293,10 @@ def _seeds(spec: RunSpec, rows: tuple[int, ...], seeds: Sequence[int] | None) ->
             f"{len(seeds)} seeds were given for {len(own)} samples; give one for each"
         )
     return tuple(seeds)
+
+
+def _labelled(card: ModelCard, judge: ModelCard | None) -> ModelCard:
+    return card if judge is None or card.classes or card.takes_text else judge
 
 
 def _condition(

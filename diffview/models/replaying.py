@@ -92,9 +92,12 @@ def replay(
     run: Trajectory,
     about: Mapping[str, Any],
     model: Model,
-    guides: Mapping[str, Guide] | None = None,
+    by: Mapping[str, Guide] | None = None,
 ) -> Generator[StepRecord, None, None]:
-    """The run's records made anew, from `replayed_from` on, also of steps that were not kept."""
+    """The run's records made anew, from `replayed_from` on, also of steps that were not kept.
+
+    by are the models that guidance names, by id.
+    """
     if run.data_shape != model.data_shape:
         raise InputError(
             f"the run has samples of shape {run.data_shape}, model '{model.card.id}' makes "
@@ -102,9 +105,7 @@ def replay(
         )
     first = replayed_from(run, about)
     start = _start(run, first, given=about.get("init_noise") == "given")
-    with closing(
-        branching.follow(model, run.spec, start, branching.given_in(run), guides)
-    ) as made:
+    with closing(branching.follow(model, run.spec, start, branching.given_in(run), by)) as made:
         for record in made:
             yield record.of_rows(origins.rows_since(run.spec, record.i))
 
@@ -122,14 +123,14 @@ def compared(
     run: Trajectory,
     about: Mapping[str, Any],
     model: Model,
-    guides: Mapping[str, Guide] | None = None,
+    by: Mapping[str, Guide] | None = None,
 ) -> Generator[tuple[int, list[Difference]], None, None]:
     """Each step replayed and how its tensors differ, those that do not included; to the last kept.
 
     [] where the step was not kept.
     """
     saved = {record.i: record for record in run}
-    with closing(replay(run, about, model, guides)) as made:
+    with closing(replay(run, about, model, by)) as made:
         for record in made:
             yield record.i, _compared(saved[record.i], record) if record.i in saved else []
             if record.i == max(saved):
