@@ -32,6 +32,7 @@ from diffview.exporters.job import Progress
 from diffview.exporters.sequence import Selection, Sheets
 from diffview.frames.pixels import Uint8
 from diffview.frames.quantities import QUANTITIES
+from diffview.ui.format_options import FormatOptions
 from diffview.ui.panels.card import describe, labelled
 from diffview.ui.state import Look
 
@@ -157,15 +158,9 @@ class ExportDialog(QDialog):
             self.formats[info.name] = box
             self._format_grid.addWidget(box, place // 2, place % 2)
         self.formats["png"].setChecked(True)
-        self.quality = QComboBox()
-        self._quality_option = next(
-            (o for o in exporters.find("mp4").options if o.name == "quality"), None
-        )
-        if self._quality_option is not None:
-            for choice in self._quality_option.choices:
-                self.quality.addItem(f"MP4: {_QUALITIES.get(choice, choice)}", choice)
-            describe(self.quality, "MP4 quality", self._quality_option.help)
-            self._format_grid.addWidget(self.quality, (len(self.formats) + 1) // 2, 0, 1, 2)
+        self.format_options = FormatOptions()
+        row = (len(self.formats) + 1) // 2
+        self._format_grid.addWidget(self.format_options, row, 0, 1, 2)
 
     def _build_where(self, folder: Path) -> None:
         self.folder = QLineEdit(str(folder))
@@ -252,7 +247,7 @@ class ExportDialog(QDialog):
     @Slot()
     def _on_changed(self) -> None:
         chosen = [name for name, box in self.formats.items() if box.isChecked()]
-        self.quality.setVisible("mp4" in chosen)
+        self.format_options.show_for(chosen)
         try:
             sheets = Sheets(self._run, self.selection())
             self._picture = sheets[0]
@@ -303,7 +298,6 @@ class ExportDialog(QDialog):
             self._say(str(error))
             return
         formats = tuple(name for name, box in self.formats.items() if box.isChecked())
-        options = {"mp4": {"quality": self.quality.currentData()}} if "mp4" in formats else {}
         self._running = True
         self.progress.setRange(0, 0)
         self.progress.setVisible(True)
@@ -318,7 +312,7 @@ class ExportDialog(QDialog):
                 fps=self.fps.value(),
                 hold=self.hold.value(),
                 overwrite=self.overwrite.isChecked(),
-                options=options,
+                options=self.format_options.values(formats),
             )
         )
 
@@ -351,9 +345,6 @@ class ExportDialog(QDialog):
         """The preview is drawn for the screen's own pixels."""
         super().resizeEvent(event)
         self._show_picture()
-
-
-_QUALITIES = {"plain": "plays everywhere", "exact": "exact, lossless RGB"}
 
 
 def _heading(text: str) -> QLabel:

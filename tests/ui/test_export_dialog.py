@@ -10,6 +10,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QDialog
 
+from diffview import exporters
 from diffview.engine import session as sessions
 from diffview.exporters import job, recipe
 from diffview.ui.files import fresh
@@ -80,6 +81,34 @@ def test_one_sample_and_one_quantity_alone(session, tmp_path, wait):
         if np.array_equal(pixels[r : r + 8, c : c + 8], expected)
     ]
     assert len(inside) == 1, "the sample's own pixels, once"
+
+
+def test_every_declared_option_of_a_format_has_a_field_while_the_format_is_chosen(dialog):
+    declared = {
+        (info.name, option.name) for info in exporters.every().values() for option in info.options
+    }
+    assert declared
+    for name, option in declared:
+        field = dialog.format_options.field(name, option)
+        choose(dialog, "gif")
+        assert not field.isVisible()
+        choose(dialog, name)
+        assert field.isVisible() and field.toolTip()
+    chosen = [info.name for info in exporters.every().values() if info.options]
+    for name, options in dialog.format_options.values(chosen).items():
+        info = exporters.find(name)
+        assert options == {option.name: option.default for option in info.options}
+
+
+def test_an_option_of_a_format_reaches_the_export(dialog):
+    choose(dialog, "png")
+    dialog.format_options.field("png", "compression").setValue(7)
+    asked = []
+    dialog.exportRequested.disconnect()
+    dialog.exportRequested.connect(asked.append)
+    dialog.start.click()
+    assert asked[0].options == {"png": {"compression": 7.0}}
+    dialog.show_end("")
 
 
 def test_the_preview_is_drawn_and_follows_the_choices(dialog):
