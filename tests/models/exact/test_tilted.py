@@ -72,8 +72,8 @@ def finished(generator):
 
 def test_at_gamma_one_sampling_gives_the_density():
     model = families.load(catalog.find("mixture"))
-    end = finished(compare(model, square(1.6, 24), 0, 1.0, count=20_000, steps=100))
-    assert end.distance.tv < 2 * end.distance.tv_floor
+    end = finished(compare(model, square(1.6, 24), 0, 1.0))
+    assert end.distance.tv < 1.5 * end.distance.tv_floor
     assert end.distance == end.conditional
     assert end.histogram.sum() == pytest.approx(1, abs=1e-3)
 
@@ -81,7 +81,7 @@ def test_at_gamma_one_sampling_gives_the_density():
 def test_at_gamma_three_sampling_does_not_give_the_tilted_density():
     """Bradley & Nakkiran 2024, arXiv 2408.09000: guided scores are of no diffusion."""
     model = families.load(catalog.find("mixture"))
-    end = finished(compare(model, square(1.6, 24), 0, 3.0, count=20_000, steps=100))
+    end = finished(compare(model, square(1.6, 24), 0, 3.0))
     assert end.distance.tv > 4 * end.distance.tv_floor
     assert end.distance.kl > 4 * end.distance.kl_floor
 
