@@ -18,11 +18,13 @@ from typing import Any
 
 from PySide6.QtCore import QLockFile
 
+from diffview import places
 from diffview.atomic import replacing
 
 LOCK_WAIT = 3.0
 """Seconds."""
 STALE_MS = 10_000
+IN_MEMORY = "settings are kept until the window closes"
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +32,14 @@ log = logging.getLogger(__name__)
 class Settings:
     """Values by name; every `save` merges into what is in the file by then."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self._path = path
         self.trouble = ""
         self._values = self._read_or_nothing()
+        if path is None:
+            self.trouble = f"There is no home folder: {IN_MEMORY}"
+        elif not places.writable(path.parent):
+            self.trouble = f"Settings cannot be saved in {path}: {IN_MEMORY}"
 
     def get(self, name: str, default: Any) -> Any:
         """A value of the same type as `default`, else `default`."""
@@ -43,44 +49,46 @@ class Settings:
     def save(self, **values: Any) -> None:
         """Remember values; other keys in the file stay."""
         self._values.update(values)
+        if self._path is None:
+            return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with _locked(Path(f"{self._path}.lock")):
-                self._write({**self._read(), **values})
+                self._write(self._path, {**self._read(self._path), **values})
         except OSError as error:
             self.trouble = f"Settings cannot be saved in {self._path}: {error}"
             log.warning(self.trouble)
 
-    def _write(self, values: dict[str, Any]) -> None:
-        with replacing(self._path) as partial:
+    def _write(self, path: Path, values: dict[str, Any]) -> None:
+        with replacing(path) as partial:
             partial.write_text(json.dumps(values, indent=1, sort_keys=True), encoding="utf-8")
 
     def _read_or_nothing(self) -> dict[str, Any]:
         try:
-            return self._read()
+            return {} if self._path is None else self._read(self._path)
         except OSError as error:
             self.trouble = f"Settings cannot be read from {self._path}: {error}"
             return {}
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self, path: Path) -> dict[str, Any]:
         try:
-            value = json.loads(self._path.read_text(encoding="utf-8"))
+            value = json.loads(path.read_text(encoding="utf-8"))
             if isinstance(value, dict):
                 return value
         except FileNotFoundError:
             return {}
         except (ValueError, RecursionError):
             pass
-        self._set_aside()
+        self._set_aside(path)
         return {}
 
-    def _set_aside(self) -> None:
-        bad = self._path.with_name(self._path.name + ".bad")
+    def _set_aside(self, path: Path) -> None:
+        bad = path.with_name(path.name + ".bad")
         self.trouble = f"The settings file was damaged; defaults are used, it is kept as {bad}"
         try:
-            self._path.replace(bad)
+            path.replace(bad)
         except OSError as error:
-            log.warning("cannot set aside %s: %s", self._path, error)
+            log.warning("cannot set aside %s: %s", path, error)
 
 
 @contextmanager

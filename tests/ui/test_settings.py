@@ -98,6 +98,23 @@ def test_where_nothing_can_be_written_settings_live_in_memory_and_say_so(tmp_pat
     assert "cannot be" in settings.trouble and str(file) in settings.trouble
 
 
+def test_without_a_home_settings_live_in_memory_and_say_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(None)
+    settings.save(theme="dark")
+    assert settings.get("theme", "") == "dark"
+    assert "no home folder" in settings.trouble
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_told_at_once_and_not_only_when_something_is_lost(
+    tmp_path,
+):
+    (tmp_path / "config").write_text("in the way")
+    settings = Settings(tmp_path / "config" / "settings.json")
+    assert "cannot be saved" in settings.trouble and "until the window closes" in settings.trouble
+
+
 def test_a_file_that_cannot_be_read_now_is_not_written_over(file, monkeypatch):
     written(file, {"hologram": 1})
     settings = Settings(file)
