@@ -14,7 +14,7 @@ KINDS = ("config", "data", "cache", "log")
 
 
 def home() -> Path | None:
-    """The home folder, None where the system names none (HOME empty, or unset for no known user)."""
+    """The home folder; None where HOME is empty, or unset and the system knows no such user."""
     if os.environ.get("HOME") == "":  # which Python takes for the root folder
         return None
     try:
