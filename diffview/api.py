@@ -24,6 +24,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from diffview import places
 from diffview.engine import samplers, session
 from diffview.engine.guidance import Classifier
 from diffview.engine.options import Value
@@ -109,7 +110,7 @@ class Run:
 
         Raises InputError when the file is there already, unless `overwrite` is true.
         """
-        file = Path(path).expanduser()
+        file = places.expanded(path)
         if file.exists() and not overwrite:
             raise InputError(
                 f"{file} is there already: choose another name, or save it with overwrite=True"
@@ -234,7 +235,7 @@ def load(path: str | Path) -> Run:
 
     Raises InputError naming the file and what is wrong with it.
     """
-    return Run(*session.load(Path(path).expanduser()))
+    return Run(*session.load(places.expanded(path)))
 
 
 def explore(model: Model | Run | str | Path) -> int:

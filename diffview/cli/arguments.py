@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
+from diffview import places
 from diffview.errors import InputError
 
 
@@ -100,4 +101,7 @@ def path(text: str) -> Path:
         raise argparse.ArgumentTypeError("an empty path")
     if "\0" in text:
         raise argparse.ArgumentTypeError("a path cannot hold a zero byte")
-    return Path(text).expanduser()
+    try:
+        return places.expanded(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

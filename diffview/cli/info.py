@@ -68,18 +68,11 @@ def _devices() -> dict[str, Any]:
 
 
 def _folders() -> dict[str, str]:
-    from platformdirs import PlatformDirs
+    from diffview import places, resources
 
-    from diffview import resources
-
-    folders = PlatformDirs("diffview", appauthor=False)
-    return {
-        "config": folders.user_config_dir,
-        "data": folders.user_data_dir,
-        "cache": folders.user_cache_dir,
-        "log": folders.user_log_dir,
-        "resources": str(resources.path()),
-    }
+    own = {kind: places.folder(kind) for kind in places.KINDS}
+    shown = {kind: str(found or "- (there is no home folder)") for kind, found in own.items()}
+    return shown | {"resources": str(resources.path())}
 
 
 def _models() -> dict[str, str]:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from diffview import places
 from diffview.errors import InputError
 
 SIZE = 64
@@ -102,9 +103,10 @@ class EmojiPictures:
 
 def folder_of_data() -> Path:
     """Where the packages are looked for when no folder is named."""
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("diffview", appauthor=False)) / "data" / "emoji"
+    found = places.folder("data")
+    if found is None:
+        raise InputError("there is no home folder with the emoji's data: name their folder")
+    return found / "data" / "emoji"
 
 
 def emoji_pictures(folder: Path | None = None) -> EmojiPictures:

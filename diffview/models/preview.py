@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from diffview import places
 from diffview.atomic import replacing
 from diffview.errors import DiffviewError
 
@@ -102,9 +104,7 @@ def _fields(channels: int, side: int) -> Tensor:
 
 
 def _cache_folder() -> Path:
-    from platformdirs import PlatformDirs
-
-    return PlatformDirs("diffview", appauthor=False).user_cache_path / "previews"
+    return (places.folder("cache") or Path(tempfile.gettempdir(), "diffview")) / "previews"
 
 
 def _read(place: Path, channels: int) -> LinearPreview | None:

@@ -16,11 +16,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import platformdirs
 from PySide6.QtCore import QEvent, QObject, QTimer
 from PySide6.QtWidgets import QApplication, QWidget
 
 import diffview
+from diffview import places
 from diffview.engine import spec as specs
 from diffview.errors import InputError
 from diffview.ui import jobs, state
@@ -80,7 +80,7 @@ class Session:
             if problem:
                 self.controller.noticed.emit(Notice(problem, "warning"))
         elif file is not None:
-            self.window.files.open(Path(file).expanduser())
+            self.window.files.open(places.expanded(file))
         else:
             if model is None:
                 self._recall()
@@ -162,12 +162,13 @@ def _given(model: Any) -> ModelSource:
 def main(file: str | None = None, model: Any = None, run: Any = None) -> int:
     """Open the window and stay until it is closed. Raises InputError where none can be opened."""
     _check_display()
-    if file is not None and not Path(file).expanduser().exists():
+    if file is not None and not places.expanded(file).exists():
         raise InputError(f"{file} does not exist: give a session, a model, or an exported file")
     # Spinning OpenMP workers would steal the GUI's core; torch reads this when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app = _application()
-    settings = Settings(Path(platformdirs.user_config_dir("diffview")) / "settings.json")
+    config = places.folder("config")
+    settings = Settings(None if config is None else config / "settings.json")
     with _log_kept(settings), _interpreter_borrowed():
         session = Session(settings, model, run, file)
         sys.excepthook = _tell(session)
@@ -212,14 +213,17 @@ def _check_display() -> None:
 @contextmanager
 def _log_kept(settings: Settings) -> Iterator[None]:
     """A rotating log file, and a place for the traces of crashes, while the window is open."""
-    folder = Path(platformdirs.user_log_dir("diffview"))
+    folder = places.folder("log")
     with ExitStack() as kept:
         try:
+            if folder is None:
+                raise OSError("there is no home folder")
             folder.mkdir(parents=True, exist_ok=True)
             _keep_log(folder / "diffview.log", kept)
             _keep_traces(folder / "crash.log", kept)
         except OSError as error:
-            settings.trouble = settings.trouble or f"No log can be kept in {folder}: {error}"
+            where = "" if folder is None else f" in {folder}"
+            settings.trouble = settings.trouble or f"No log can be kept{where}: {error}"
         yield
 
 

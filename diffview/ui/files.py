@@ -9,6 +9,7 @@ from typing import Any, cast
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QWidget
 
+from diffview import places
 from diffview.engine.session import SESSION_SUFFIX
 from diffview.engine.trajectory import Trajectory
 from diffview.exporters import job
@@ -56,7 +57,7 @@ class Files(QObject):
     @Slot()
     def ask_open(self) -> None:
         """Ask for a file and open it."""
-        folder = self._settings.get("open_folder", str(Path.home()))
+        folder = self._settings.get("open_folder", _home())
         name, _ = QFileDialog.getOpenFileName(self._window, "Open", folder, FILTER)
         if name:
             self._settings.save(open_folder=str(Path(name).parent))
@@ -101,7 +102,7 @@ class Files(QObject):
         if run is None or not len(run):
             self.noticed.emit(Notice("There is no run to save yet.", "warning"))
             return
-        folder = Path(self._settings.get("save_folder", str(Path.home())))
+        folder = Path(self._settings.get("save_folder", _home()))
         proposed = str(folder / f"{_name_of(run)}.dvsession")
         name, _ = QFileDialog.getSaveFileName(
             self._window, "Save session", proposed, "Runs (*.dvsession)"
@@ -126,7 +127,7 @@ class Files(QObject):
         if run is None or not len(run):
             self.noticed.emit(Notice("There is nothing to export yet.", "warning"))
             return
-        folder = Path(self._settings.get("export_folder", str(Path.home())))
+        folder = Path(self._settings.get("export_folder", _home()))
         target = fresh(folder / f"diffview-{_name_of(run)}")
         dialog = ExportDialog(run, self._controller.look, target, self._window)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -208,6 +209,10 @@ class Files(QObject):
         self._saving.pop(job_id, None)
         if self._exporting.pop(job_id, None) is not None:
             self._export_ended(Notice("The export was stopped; nothing is left of it."))
+
+
+def _home() -> str:
+    return str(places.home() or Path.cwd())
 
 
 def _name_of(run: Trajectory) -> str:
