@@ -24,7 +24,8 @@ class Facts:
     """What must be known of a model to judge a recipe.
 
     conditional: it takes a class or a prompt (text: a prompt); null: it can also do without;
-    latent: its samples are no pictures yet.
+    latent: its samples are no pictures yet. tokens: how many it writes, one after the other; 0
+    where it removes noise.
     """
 
     schedule: Schedule
@@ -34,6 +35,14 @@ class Facts:
     learned_variance: bool = False
     latent: bool = False
     text: bool = False
+    tokens: int = 0
+
+
+NO_START = (
+    "this model begins with nothing and writes token by token: there is no noise to start from, "
+    "leave it out and choose other seeds"
+)
+ONLY_CFG = "guidance '{}' works on noise, of which a model of tokens has none: choose cfg"
 
 
 def conflicts(spec: RunSpec, facts: Facts) -> list[str]:
@@ -42,6 +51,11 @@ def conflicts(spec: RunSpec, facts: Facts) -> list[str]:
     A reason is of a value that cannot be used, or that was changed and would have no effect.
     `spec` is a checked one.
     """
+    wrong_kind = kind_conflict(spec, by_token=facts.tokens > 0)
+    if wrong_kind:
+        return [wrong_kind]
+    if spec.by_token:
+        return [*_of_tokens(spec, facts), *_of_guidance(spec, facts), *_changed_idle(spec, facts)]
     try:
         _check_churn(spec)
         first = spec.levels(facts.schedule)[0]
@@ -51,8 +65,24 @@ def conflicts(spec: RunSpec, facts: Facts) -> list[str]:
         *_of_the_start(spec, facts, first),
         *_of_guidance(spec, facts),
         *_of_the_model(spec, facts),
-        *(f"{name}: {why}" for name, why in idle(spec, facts).items() if _changed(spec, name)),
+        *_changed_idle(spec, facts),
     ]
+
+
+def kind_conflict(spec: RunSpec, *, by_token: bool) -> str:
+    """Why the sampler is not for a model that does, or does not, write `by_token`; "" if it is."""
+    if spec.by_token == by_token:
+        return ""
+    if by_token:
+        known = ", ".join(samplers.by_token())
+        return (
+            "this model writes its pictures token by token, so there is no noise that sampler "
+            f"'{spec.sampler}' could remove: choose {known}"
+        )
+    return (
+        f"sampler '{spec.sampler}' is for models that predict the next token, and this one "
+        "removes noise: choose another, such as ddim"
+    )
 
 
 def idle(spec: RunSpec, facts: Facts) -> dict[str, str]:
@@ -69,6 +99,7 @@ def idle(spec: RunSpec, facts: Facts) -> dict[str, str]:
         "interval": spec.guidance.kind == "none" and "there is no guidance to limit",
         "noise_path": not _draws_noise(spec) and "this sampler adds no noise on its way",
         "set_alpha_to_one": spec.option("compat") == "none" and "only compat=diffusers has it",
+        "top_k": spec.by_token and spec.option("temperature") == 0 and _ALWAYS_LIKELIEST,
         **dict.fromkeys(("s_tmin", "s_tmax", "s_noise"), _churn_idle(spec)),
     }
     return {name: why for name, why in reasons.items() if why and name in spec.declared()}
@@ -78,6 +109,28 @@ def trimmed(spec: RunSpec, facts: Facts) -> RunSpec:
     """The spec without the options that would do nothing."""
     unused = idle(spec, facts)
     return replace(spec, options=tuple(pair for pair in spec.options if pair[0] not in unused))
+
+
+def _changed_idle(spec: RunSpec, facts: Facts) -> list[str]:
+    unused = idle(spec, facts).items()
+    return [f"{name}: {why}" for name, why in unused if _changed(spec, name)]
+
+
+_ALWAYS_LIKELIEST = "at temperature 0 the likeliest token is taken, however many may be drawn"
+
+
+def _of_tokens(spec: RunSpec, facts: Facts) -> list[str]:
+    reasons = []
+    if spec.n_steps != facts.tokens:
+        count = facts.tokens
+        reasons.append(f"this model writes {count} tokens, one a step: choose {count} steps")
+    if spec.guidance.kind in spec.guidance.NEED_GUIDE:
+        reasons.append(ONLY_CFG.format(spec.guidance.kind))
+    if spec.guidance.curve:
+        reasons.append("a guidance curve goes by the noise, of which a model of tokens has none")
+    if spec.negative is not None and not facts.text:
+        reasons.append("this model takes no prompt, and so no negative prompt")
+    return reasons
 
 
 def _of_the_start(spec: RunSpec, facts: Facts, first: NoiseLevel) -> list[str]:

@@ -37,6 +37,11 @@ def step_noise(seeds: Sequence[int], shape: Sequence[int], i: int) -> Tensor:
     return torch.stack([_fresh(seed, i, shape) for seed in seeds])
 
 
+def uniform(seeds: Sequence[int], i: int) -> NDArray[np.float64]:
+    """One number (B,) in [0, 1) for step `i`, row k from seeds[k]: what a token is drawn by."""
+    return np.array([_generator(seed, i).random() for seed in seeds])
+
+
 def source(
     path: str, seeds: Sequence[int], shape: Sequence[int], levels: Sequence[NoiseLevel]
 ) -> Callable[[int], Tensor]:
@@ -124,5 +129,8 @@ def _fresh(seed: int, i: int, shape: Sequence[int]) -> Tensor:
 def _philox(
     seed: int, key: int, shape: Sequence[int], dtype: type[np.float32] | type[np.float64]
 ) -> NDArray[np.floating[Any]]:
-    philox = np.random.Generator(np.random.Philox(key=np.array([seed, key], np.uint64)))
-    return philox.standard_normal(tuple(shape), dtype=dtype)
+    return _generator(seed, key).standard_normal(tuple(shape), dtype=dtype)
+
+
+def _generator(seed: int, key: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=np.array([seed, key], np.uint64)))

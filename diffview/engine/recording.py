@@ -35,7 +35,7 @@ def records(
     queued: deque[_Queued] = deque()
     for i in range(first, len(levels)):
         try:
-            with _named(i, levels[i]):
+            with named(i, levels[i]):
                 timed = host.Timed(device)
                 queued.append(_Queued(i, levels[i], timed.take(next(steps)), nfe()))
         except DiffviewError:
@@ -59,7 +59,8 @@ class _Queued:
 
 
 @contextmanager
-def _named(i: int, level: NoiseLevel) -> Iterator[None]:
+def named(i: int, level: NoiseLevel) -> Iterator[None]:
+    """Whatever a network raises inside becomes a DiffviewError that names the step."""
     try:
         yield
     except DiffviewError:
@@ -72,10 +73,10 @@ def _named(i: int, level: NoiseLevel) -> Iterator[None]:
 
 def _finished(queued: deque[_Queued], spec: RunSpec) -> StepRecord:
     oldest = queued.popleft()
-    with _named(oldest.i, oldest.level):  # what a GPU could not do is known only now
+    with named(oldest.i, oldest.level):  # what a GPU could not do is known only now
         step, seconds = oldest.timed.wait()
     record = _record(step, oldest.nfe, seconds, spec)
-    _check_finite(record)
+    check_finite(record)
     return record
 
 
@@ -125,7 +126,8 @@ def _array(tensor: Tensor) -> Float32:
     return array
 
 
-def _check_finite(record: StepRecord) -> None:
+def check_finite(record: StepRecord) -> None:
+    """Raise NonFiniteError, naming tensor, step and samples, for NaN or infinity."""
     # One sum is NaN or infinite exactly when some value is (float32 pictures cannot overflow it).
     arrays = record.arrays()
     for stage in record.stages:

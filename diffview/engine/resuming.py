@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from diffview.engine import samplers
 from diffview.engine.estimate import Denoise, Estimate, Noise, Step
 from diffview.engine.levels import NoiseLevel
+from diffview.engine.next_token import Written
 from diffview.engine.origin import (
     began,
     checksum,
@@ -37,7 +38,8 @@ class Start:
     """A state to go on from: x_t (B, *D) of step `i`, at `level`, before its evaluation.
 
     past: the steps before, oldest first, as far as a multistep sampler needs them. nfe: the
-    evaluations of one sample before step i.
+    evaluations of one sample before step i. written: what is known of the i tokens in x_t, where
+    a run writes token by token.
     """
 
     i: int
@@ -45,6 +47,7 @@ class Start:
     x_t: Float32
     past: tuple[StepRecord, ...] = ()
     nfe: int = 0
+    written: Written | None = None
 
 
 def start_at(trajectory: Trajectory, spec: RunSpec, i: int) -> Start:
@@ -67,7 +70,7 @@ def start_at(trajectory: Trajectory, spec: RunSpec, i: int) -> Start:
         if k in kept and whole and all(j in kept for j in _history(spec, k)):
             past = tuple(kept[j] for j in _history(spec, k))
             before = _nfe_before(trajectory.spec, kept, k)
-            return Start(k, kept[k].level, kept[k].x_t, past, before)
+            return Start(k, kept[k].level, kept[k].x_t, past, before, written_before(kept[k]))
     if rows_since(trajectory.spec, i):
         raise InputError(
             f"at step {i} these samples had not been chosen yet: go on from a later step, or from "
@@ -77,6 +80,11 @@ def start_at(trajectory: Trajectory, spec: RunSpec, i: int) -> Start:
         f"the steps that the sampler needs to go on from step {i} exactly were not kept: make "
         "the run again with a larger budget"
     )
+
+
+def written_before(record: StepRecord) -> Written | None:
+    """What is known of the tokens before the one that this step chose."""
+    return None if record.written is None else record.written.first(record.i)
 
 
 def _history(spec: RunSpec, i: int) -> range:
@@ -113,6 +121,7 @@ def crossed(start: Start, spec: RunSpec, rows: Sequence[int], x_t: Float32 | Non
         x_t if origin.x_t and x_t is not None else picked(start.x_t, rows) if rows else start.x_t,
         tuple(record.of_rows(rows) for record in start.past if record.i in needed),
         start.nfe,
+        start.written.of_rows(rows) if rows and start.written else start.written,
     )
 
 

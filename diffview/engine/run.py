@@ -12,14 +12,17 @@ import torch
 from torch import Tensor
 
 from diffview.engine import compat, guidance, noise, origin, samplers
+from diffview.engine.conflicts import NO_START, kind_conflict
 from diffview.engine.denoiser import Denoiser, LearnsVariance
 from diffview.engine.estimate import Denoise
 from diffview.engine.host import to_device
 from diffview.engine.levels import NoiseLevel
+from diffview.engine.next_token import PredictsNext, predicts_next
 from diffview.engine.recording import records
 from diffview.engine.resuming import Start, resumed
 from diffview.engine.spec import RunSpec, checked
 from diffview.engine.trajectory import StepRecord
+from diffview.engine.writing import written
 from diffview.errors import InputError
 
 Guide = Denoiser | guidance.Classifier
@@ -45,15 +48,22 @@ def run(
     be run, DiffviewError naming the step when the network raises, NonFiniteError when it yields
     NaN or infinity.
 
+    A model that predicts the next token is given in the denoiser's stead and writes, see
+    `engine.writing`.
+
     With `start` it goes on from there and yields the records from that step on; a run that
     branched off another needs one, at its first own step or later.
     """
     spec = checked(spec)
+    _check_kind(denoiser, spec, init_noise)
     if spec.origin is not None and (start is None or start.i < spec.origin.step):
         raise InputError(
             f"this run branched off another at step {spec.origin.step}: it can only go on from a "
             "recorded step, or be replayed with its parent"
         )
+    if spec.by_token:
+        yield from written(cast(PredictsNext, denoiser), spec, condition, negative, start)
+        return
     levels = spec.levels(denoiser.schedule)
     counted = _Counted(denoiser, spec.batch)
     denoise = _bind(counted, spec, condition, guide, negative)
@@ -77,6 +87,15 @@ def run(
         yield from records(steps, levels, spec, lambda: counted.nfe, x.device, first)
     finally:
         steps.close()
+
+
+def _check_kind(model: object, spec: RunSpec, init_noise: Tensor | None) -> None:
+    """Raises InputError for a sampler of the other kind of model, and for noise nothing needs."""
+    reason = kind_conflict(spec, by_token=predicts_next(model))
+    if reason:
+        raise InputError(reason)
+    if spec.by_token and init_noise is not None:
+        raise InputError(NO_START)
 
 
 def bound(

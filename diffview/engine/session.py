@@ -5,14 +5,21 @@ where eps follows the estimate before clipping, x0_raw (a branched run may have 
 only: its recipe says which); t, alpha, sigma (K,) float64; step, nfe (K,) int64;
 seconds, w0, w1, noise_std, w_raw (K,) float64, and where a sampler has them w_past, w_stages
 (K, n) float64, short rows filled with NaN. The stages themselves (Heun's second evaluation) are
-not kept: x_t and the model give them again. The header's metadata carries the RunSpec and what is
-known of the model and the versions, as JSON, a checksum of each step's tensors, and one of all of
-it: a byte that turned over on a disk must not pass for a result.
+not kept: x_t and the model give them again.
+
+A run that writes token by token has base and direction, or logits, (K, B, C) float32 of C codes,
+and of its n tokens chosen (B, n) int64, probability and entropy (B, n) float32, uniform (B, n)
+float64.
+
+The header's metadata carries the RunSpec and what is known of the model and the versions, as JSON,
+a checksum of each step's tensors, and one of all of it: a byte that turned over on a disk must not
+pass for a result.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,6 +33,7 @@ from diffview import tensorfile
 from diffview.engine import spec as specs
 from diffview.engine.estimate import Move
 from diffview.engine.levels import NoiseLevel
+from diffview.engine.next_token import PARTS, Written
 from diffview.engine.origin import in_force
 from diffview.engine.spec import RunSpec
 from diffview.engine.trajectory import StepRecord, Trajectory, keeps_raw
@@ -38,6 +46,8 @@ PLAIN = ("x_t", "x0_hat")
 LEVEL = ("t", "alpha", "sigma")
 MOVE = ("w0", "w1", "noise_std", "w_raw")
 MOVE_ROWS = ("w_past", "w_stages")
+KINDS = (np.int64, np.float32, np.float32, np.float64)
+"""Of the parts of what was written."""
 
 
 def save(trajectory: Trajectory, path: Path, about: Mapping[str, Any] | None = None) -> None:
@@ -75,10 +85,18 @@ def _arrays(trajectory: Trajectory) -> dict[str, NDArray[Any]]:
     return {
         **{name: array for name, array in rows.items() if array.size},
         **{name: _stacked(records, name) for name in _places(trajectory.spec, steps)},
+        **_written(records[-1]),
         **{name: np.array(values, np.float64) for name, values in numbers.items()},
         "step": np.array(steps, np.int64),
         "nfe": np.array([record.nfe for record in records], np.int64),
     }
+
+
+def _written(last: StepRecord) -> dict[str, NDArray[Any]]:
+    """What the last record knows of all tokens, which those before it know the beginning of."""
+    if last.written is None:
+        return {}
+    return {name: np.ascontiguousarray(getattr(last.written, name)) for name in PARTS}
 
 
 def _stacked(records: Sequence[StepRecord], name: str) -> NDArray[np.float32]:
@@ -90,6 +108,8 @@ def _tensors_of(spec: RunSpec, i: int) -> tuple[str, ...]:
     """Which arrays a run of `spec` records in step `i`."""
     part = in_force(spec, i)
     guided = ("base", "direction") if part.guidance.kind != "none" else ()
+    if spec.by_token:
+        return (*PLAIN, *(guided or ("logits",)))
     return (*PLAIN, *guided, *(("x0_raw",) if keeps_raw(part) else ()))
 
 
@@ -210,6 +230,8 @@ def _check_arrays(
     for name in MOVE_ROWS:
         if name in arrays:
             expected[name] = ((count, arrays[name].size // count), np.float64)
+    if spec.by_token:
+        expected |= _expected_of_tokens(arrays, places, trajectory)
     for name, (shape, dtype) in expected.items():
         found = arrays[name]
         if found.shape != shape or found.dtype != dtype:
@@ -224,6 +246,24 @@ def _check_arrays(
         raise ValueError("a level or a duration is not a number")
     if not np.all((arrays["alpha"] >= 0) & (arrays["alpha"] <= 1) & (arrays["sigma"] >= 0)):
         raise ValueError("alpha is outside 0 to 1, or sigma below 0")
+
+
+def _expected_of_tokens(
+    arrays: Mapping[str, NDArray[Any]],
+    places: Mapping[str, Mapping[int, int]],
+    trajectory: Trajectory,
+) -> dict[str, tuple[tuple[int, ...], Any]]:
+    """Logits are (B, C), C of any number above 0; what was written reaches to the last record."""
+    spec, count = trajectory.spec, math.prod(trajectory.data_shape)
+    if spec.n_steps != count:
+        raise ValueError(f"{spec.n_steps} steps cannot write {count} tokens")
+    logits = [name for name in places if name not in PLAIN]
+    codes = max(1, arrays[logits[0]].shape[-1]) if logits else 1
+    written = (spec.batch, min(int(arrays["step"][-1]) + 1, count))
+    return {
+        **{name: ((len(places[name]), spec.batch, codes), np.float32) for name in logits},
+        **{name: (written, kind) for name, kind in zip(PARTS, KINDS, strict=True)},
+    }
 
 
 def _record(
@@ -242,7 +282,16 @@ def _record(
         base=kept.get("base"),
         direction=kept.get("direction"),
         x0_raw=kept.get("x0_raw"),
+        logits=kept.get("logits"),
+        written=_known(arrays, int(arrays["step"][k])),
         move=None if np.isnan(move.w0) else move,
         nfe=int(arrays["nfe"][k]),
         seconds=float(arrays["seconds"][k]),
     )
+
+
+def _known(arrays: Mapping[str, NDArray[Any]], i: int) -> Written | None:
+    """What was written at step `i`, where a run writes token by token."""
+    if PARTS[0] not in arrays:
+        return None
+    return Written(*(arrays[name] for name in PARTS)).first(i + 1)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from diffview.engine import compat, origin, samplers, spacings
+from diffview.engine import compat, next_token, origin, samplers, spacings
 from diffview.engine.conflicts import Facts, conflicts, idle, trimmed
 from diffview.engine.finishing import Finish
 from diffview.engine.levels import NoiseLevel
@@ -40,6 +40,8 @@ MAX_SAMPLES = 4096
 MAX_SCALE = 1e6
 MAX_KNOTS = 10_000
 MAX_PROMPT = 10_000
+
+_OF_EVERY_RUN = {option.name: option for option in RUN_OPTIONS}
 
 Condition = int | str | tuple[int, ...] | tuple[str, ...] | None
 """A class, a prompt, one class or one prompt per sample, or nothing."""
@@ -97,9 +99,19 @@ class RunSpec:
         """B, the number of samples."""
         return len(self.seeds)
 
+    @property
+    def by_token(self) -> bool:
+        """Whether it writes token by token, with a model that predicts the next one."""
+        return samplers.find(self.sampler).by_token
+
     def option(self, name: str) -> Value:
-        """The value of option `name`: as given, else its declared default."""
-        return dict(self.options).get(name, declared_options(self.sampler)[name].default)
+        """The value of option `name`: as given, else its declared default.
+
+        One of every run that this sampler has no use for does nothing: its default.
+        """
+        declared = self.declared()
+        option = declared[name] if name in declared else _OF_EVERY_RUN[name]
+        return dict(self.options).get(name, option.default)
 
     def declared(self) -> dict[str, Option]:
         """The options that this run can have."""
@@ -112,8 +124,11 @@ class RunSpec:
     def levels(self, schedule: Schedule) -> tuple[NoiseLevel, ...]:
         """The N + 1 levels of this run in a model's schedule, the last one CLEAN.
 
-        Raises InputError when the schedule has no such N levels.
+        Raises InputError when the schedule has no such N levels. A run that writes token by token
+        has no schedule: its levels tell how many tokens are missing.
         """
+        if self.by_token:
+            return next_token.levels(self.n_steps)
         if self.option("compat") == "diffusers":
             return compat.levels(
                 schedule,
@@ -182,9 +197,13 @@ class RunSpec:
 
 
 def declared_options(sampler: str) -> dict[str, Option]:
-    """The options a run with this sampler has: the sampler's own and those of every run."""
-    every = {option.name: option for option in RUN_OPTIONS}
-    own = {option.name: option for option in samplers.find(sampler).options}
+    """The options a run with this sampler has: the sampler's own and those of every run.
+
+    Those of every run are about noise: a sampler that writes token by token has none of them.
+    """
+    info = samplers.find(sampler)
+    every = {} if info.by_token else _OF_EVERY_RUN
+    own = {option.name: option for option in info.options}
     return {name: option for name, option in own.items() if name not in every} | every
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from diffview.engine import samplers
 from diffview.engine.estimate import Move
 from diffview.engine.levels import NoiseLevel
+from diffview.engine.next_token import Written
 from diffview.engine.spec import RunSpec
 from diffview.errors import InputError
 
@@ -25,7 +26,7 @@ Float32 = NDArray[np.float32]
 DEFAULT_BUDGET = 2 * 1024**3
 """Bytes a trajectory may take before it keeps fewer steps."""
 
-TENSORS = ("x_t", "x0_hat", "base", "direction", "x0_raw")
+TENSORS = ("x_t", "x0_hat", "base", "direction", "x0_raw", "logits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,10 @@ class StepRecord:
     x0_raw is the estimate before clipping, there where eps was derived from it. nfe counts network
     evaluations of one sample so far; seconds is this step's own time. stages are for looking at:
     no view needs them, a saved run does not keep them.
+
+    Of a run that writes token by token x_t holds token numbers, NOT_YET where none is written;
+    x0_hat is x_t with the likeliest next token in its place. `written` is there, and the next
+    token's logits (B, K): base and direction where guidance ran, else `logits`; 0 at the end.
     """
 
     i: int
@@ -67,6 +72,8 @@ class StepRecord:
     seconds: float
     x0_raw: Float32 | None = None
     stages: tuple[StageRecord, ...] = ()
+    logits: Float32 | None = None
+    written: Written | None = None
 
     @property
     def nbytes(self) -> int:
@@ -83,7 +90,8 @@ class StepRecord:
         if not rows:
             return self
         stages = tuple(replace(stage, **_picked(stage, rows)) for stage in self.stages)
-        return replace(self, **_picked(self, rows), stages=stages)
+        written = None if self.written is None else self.written.of_rows(rows)
+        return replace(self, **_picked(self, rows), stages=stages, written=written)
 
 
 def _picked(point: StepRecord | StageRecord, rows: Sequence[int]) -> dict[str, Any]:
@@ -228,18 +236,26 @@ class Trajectory:
         return np.stack([none if array is None else array for array in arrays])
 
 
-def estimated_nbytes(spec: RunSpec, data_shape: Sequence[int], stride: int = 1) -> int:
-    """Bytes a complete run of `spec` will keep: exactly, or one step's stages too many."""
-    plain, stages = _record_nbytes(spec, data_shape)
+def estimated_nbytes(
+    spec: RunSpec, data_shape: Sequence[int], stride: int = 1, codes: int = 0
+) -> int:
+    """Bytes a complete run of `spec` will keep: exactly, or one step's stages too many.
+
+    codes is K of a model that predicts the next of K tokens.
+    """
+    plain, stages = _record_nbytes(spec, data_shape, codes)
     return (plain + stages) * -(-spec.n_steps // stride) + plain
 
 
-def _record_nbytes(spec: RunSpec, data_shape: Sequence[int]) -> tuple[int, int]:
+def _record_nbytes(spec: RunSpec, data_shape: Sequence[int], codes: int) -> tuple[int, int]:
     """Bytes of a record, and of the stages that most records have beside it."""
-    tensors = 2 + 2 * (spec.guidance.kind != "none")
+    one = spec.batch * math.prod(data_shape) * 4
+    guided = spec.guidance.kind != "none"
+    if spec.by_token:
+        return 2 * one + (1 + guided) * spec.batch * codes * 4, 0
+    tensors = 2 + 2 * guided
     info = samplers.find(spec.sampler)
     staged = info.stages * (tensors if info.stage_estimates else 1)
-    one = spec.batch * math.prod(data_shape) * 4
     return (tensors + keeps_raw(spec)) * one, staged * one
 
 
@@ -248,16 +264,16 @@ def keeps_raw(spec: RunSpec) -> bool:
     return spec.option("clip") != "none" and not spec.option("rederive_eps")
 
 
-def stride_within(spec: RunSpec, data_shape: Sequence[int], budget: int) -> int:
-    """The smallest stride that keeps a run of `spec` within `budget` bytes.
+def stride_within(spec: RunSpec, data_shape: Sequence[int], budget: int, codes: int = 0) -> int:
+    """The smallest stride that keeps a run of `spec` within `budget` bytes; codes as above.
 
     Raises InputError, with the numbers, when even its first and last step do not fit.
     """
-    plain, stages = _record_nbytes(spec, data_shape)
+    plain, stages = _record_nbytes(spec, data_shape, codes)
     fitting = (budget - plain) // (plain + stages)  # beside the clean end
     if fitting >= 1:
         return -(-spec.n_steps // fitting)
-    need = estimated_nbytes(spec, data_shape, spec.n_steps)
+    need = estimated_nbytes(spec, data_shape, spec.n_steps, codes)
     raise InputError(
         f"{spec.batch} samples of shape {'x'.join(map(str, data_shape))} need {need / 1e6:.0f} MB "
         f"for two steps alone, the limit is {budget / 1e6:.0f} MB: draw fewer samples"

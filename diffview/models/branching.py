@@ -189,12 +189,7 @@ def complete(
         rows=(sample,) * n,
         guidable=guidable,
     )
-    spec = made.trajectory.spec
-    if n > 1 and not (_adds_noise(spec, card) and k < spec.n_steps - 1):
-        raise InputError(
-            f"sampler '{spec.sampler}' adds no noise after step {k}, so all {n} completions would "
-            f"be one: choose an earlier step, or one that adds some, {_WITH_NOISE}"
-        )
+    _check_completions(made.trajectory.spec, card, k, n)
     return made
 
 
@@ -227,7 +222,7 @@ def follow(
     Records come with the samples of their own part. given: the x_t that were given by hand, by
     step. At each branch its parent makes one evaluation more than it is recorded for.
     """
-    from diffview.engine.resuming import Start, crossed
+    from diffview.engine.resuming import Start, crossed, written_before
 
     for part, following in _parts(spec, -1 if start is None else start.i):
         end = origins.first_step(following) if following is not None else spec.n_steps + 1
@@ -241,7 +236,8 @@ def follow(
                 recent.append(record)
         if following is not None and following.origin is not None:
             nfe = recent[-1].nfe if recent else 0
-            here = Start(end, record.level, record.x_t, tuple(recent), nfe)
+            written = written_before(record)
+            here = Start(end, record.level, record.x_t, tuple(recent), nfe, written)
             start = crossed(here, following, following.origin.rows, (given or {}).get(end))
 
 
@@ -378,6 +374,19 @@ def _check(spec: RunSpec, card: ModelCard, k: int, *, other_seeds: bool) -> None
             f"sampler '{spec.sampler}' adds no noise after step {k}, so other seeds would change "
             f"nothing: choose one that does, {_WITH_NOISE}"
         )
+
+
+def _check_completions(spec: RunSpec, card: ModelCard, k: int, n: int) -> None:
+    if n == 1:
+        return
+    same = f"so all {n} completions would be one"
+    if not _adds_noise(spec, card):
+        raise InputError(
+            f"sampler '{spec.sampler}' adds no noise after step {k}, {same}: choose a sampler that "
+            f"does, {_WITH_NOISE}"
+        )
+    if k == spec.n_steps - 1:
+        raise InputError(f"no noise comes in after the last step, {same}: choose an earlier one")
 
 
 _WITH_NOISE = "such as ddpm, euler_ancestral or ddim with eta=1"

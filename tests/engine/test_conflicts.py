@@ -22,6 +22,8 @@ LINEAR = Facts(schedules.named("linear"), conditional=True, null=True)
 ZERO = Facts(schedules.named("linear", zero_snr=True), "v", conditional=True, null=True)
 FLOW = Facts(schedules.flow(), "flow")
 GUIDED = Guidance("cfg", 3.0)
+TOKENS = Facts(LINEAR.schedule, "next", conditional=True, null=True, tokens=10)
+WRITER = "autoregressive"
 
 
 def spec(sampler="ddim", n_steps=10, spacing="trailing", guidance=None, condition=3, **options):
@@ -75,6 +77,18 @@ CONFLICTS = {
     "interval: there is no guidance": (spec(interval="1, 2"), LINEAR),
     "noise_path: this sampler adds no noise": (spec("heun", noise_path="brownian"), LINEAR),
     "s_noise: churn is 0": (spec("euler", s_noise=1.1), LINEAR),
+    "no noise that sampler 'ddim' could remove: choose autoregressive": (spec(), TOKENS),
+    "is for models that predict the next token": (spec(WRITER), LINEAR),
+    "writes 10 tokens, one a step: choose 10 steps": (spec(WRITER, n_steps=9), TOKENS),
+    "guidance 'autoguidance' works on noise": (
+        spec(WRITER, guidance=Guidance("autoguidance", 2.0, "weak")),
+        TOKENS,
+    ),
+    "curve goes by the noise": (
+        spec(WRITER, guidance=Guidance("cfg", 3.0, curve=((0.0, 1.0),))),
+        TOKENS,
+    ),
+    "top_k: at temperature 0": (spec(WRITER, temperature=0.0, top_k=5), TOKENS),
 }
 
 
@@ -87,6 +101,7 @@ def test_what_makes_no_sense_has_one_reason(reason):
 
 SOUND = [
     (spec(), LINEAR),
+    (spec(WRITER, guidance=GUIDED, temperature=0.7, top_k=5), TOKENS),
     (spec("ddpm", variance="learned"), Facts(LINEAR.schedule, learned_variance=True)),
     (spec(spacing="karras", rho=3.0), LINEAR),
     (spec(spacing="leading", steps_offset=1), LINEAR),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from diffview.engine.estimate import Step
     from diffview.engine.schedules import Schedule
 
-Sampler = TypeVar("Sampler", bound=Callable[..., "Generator[Step, None, None]"])
+Sampler = TypeVar("Sampler", bound=Callable[..., "Generator[Any, None, None]"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,8 @@ class SamplerInfo:
     off_grid: it evaluates at levels of its own and is given `at_ratio`, the schedule's method.
     by_time: it may move to other times than the grid's and is given the `schedule`.
     pure_noise: whether it can start where no signal is left (alpha = 0).
+    by_token: it moves no noise, it writes the tokens of a model that predicts the next one, and
+        its generator is called otherwise: see `samplers/autoregressive.py`.
     """
 
     name: str
@@ -53,6 +55,7 @@ class SamplerInfo:
     off_grid: bool = False
     by_time: bool = False
     pure_noise: bool = True
+    by_token: bool = False
 
     def lent(self, schedule: Schedule) -> dict[str, Any]:
         """What of the model's schedule goes to the generator, as keywords."""
@@ -82,6 +85,7 @@ def sampler(
     off_grid: bool = False,
     by_time: bool = False,
     pure_noise: bool = True,
+    by_token: bool = False,
 ) -> Callable[[Sampler], Sampler]:
     """Register the decorated generator under `name` with the facts about it."""
 
@@ -101,6 +105,7 @@ def sampler(
             off_grid=off_grid,
             by_time=by_time,
             pure_noise=pure_noise,
+            by_token=by_token,
         )
         return generate
 
@@ -108,8 +113,8 @@ def sampler(
 
 
 def find(name: str) -> SamplerInfo:
-    """The sampler called `name`. Raises InputError naming the known ones."""
-    known = every()
+    """The sampler called `name`, of either kind. Raises InputError naming the known ones."""
+    known = every() | by_token()
     if name not in known:
         raise InputError(f"unknown sampler '{name}'; known are {', '.join(known)}")
     return known[name]
@@ -117,7 +122,17 @@ def find(name: str) -> SamplerInfo:
 
 @cache
 def every() -> dict[str, SamplerInfo]:
-    """All samplers by name, sorted."""
+    """All samplers that lead from noise to a picture, by name, sorted."""
+    return {name: info for name, info in _registered().items() if not info.by_token}
+
+
+@cache
+def by_token() -> dict[str, SamplerInfo]:
+    """All samplers that write token by token, by name, sorted."""
+    return {name: info for name, info in _registered().items() if info.by_token}
+
+
+def _registered() -> dict[str, SamplerInfo]:
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
     return dict(sorted(_REGISTRY.items()))

@@ -296,7 +296,8 @@ def test_every_file_of_the_folder_registers_exactly_one_sampler():
     import pkgutil
 
     files = {module.name for module in pkgutil.iter_modules(samplers.__path__)}
-    homes = [info.generate.__module__.rpartition(".")[2] for info in samplers.every().values()]
+    infos = (samplers.every() | samplers.by_token()).values()
+    homes = [info.generate.__module__.rpartition(".")[2] for info in infos]
     assert sorted(homes) == sorted(files)
 
 
