@@ -202,9 +202,12 @@ def write(
         lens=lens,
     )
     with closing(cast("Generator[job.Progress]", steps)):  # an interrupt must clean up at once
+        done = 0
         for step in steps:
             report.progress("writing", step.done, step.total)
-            report.event("written", done=step.done, total=step.total)
+            if step.done > done:  # a writer also says that it is still at work
+                report.event("written", done=step.done, total=step.total, path=str(step.path))
+            done = step.done
     return sorted(str(path) for path in args.out.rglob("*") if path.is_file())
 
 

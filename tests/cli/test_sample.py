@@ -92,6 +92,9 @@ def test_events_are_one_json_object_a_line(sample, capsys):
     assert told[-1]["event"] == "done"
     assert all(Path(file).is_file() for file in told[-1]["files"])
     assert told[-1]["nfe"] == 6
+    written = [event for event in told if event["event"] == "written"]
+    assert [event["done"] for event in written] == [1, 2, 3, 4]
+    assert {(event["total"], event["path"]) for event in written} == {(4, "out/run.gif")}
 
 
 def test_a_label_without_guidance_takes_the_cards_default(tmp_path, model_file):
