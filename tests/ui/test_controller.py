@@ -542,6 +542,52 @@ def test_opening_the_chosen_model_again_runs_the_new_one(
     assert said and ran.run is not old and ran.run.data_shape == (1, 5, 5)
 
 
+def test_a_file_with_a_known_models_id_and_other_weights_stands_beside_it(
+    make_controller, make_model, make_source, idle, heard
+):
+    known, other = "1" * 64, "2" * 64
+
+    def model(weights):
+        made = make_model()
+        made.card = dataclasses.replace(made.card, weights_sha256=weights)
+        return made
+
+    def source(weights):
+        return make_source(model(weights))
+
+    controller = make_controller(model(known))
+    offered = heard(controller.modelsChanged)
+    controller.add_source(source(other))
+    idle(controller)
+    assert [card.id for card in offered[-1]] == ["fake", "fake@22222222"]
+    assert "22222222" in offered[-1][1].title
+    assert controller.run.spec.model_id == "fake@22222222"
+    controller.add_source(source(other))  # the same file again
+    controller.add_source(source(known))  # a copy of the known one
+    idle(controller)
+    assert [card.id for card in offered[-1]] == ["fake", "fake@22222222"]
+    assert controller.choices.model_id == "fake"
+
+
+def test_a_run_of_such_a_file_chooses_the_model_with_its_weights(
+    make_controller, make_model, make_source, idle
+):
+    def model(weights):
+        made = make_model()
+        made.card = dataclasses.replace(made.card, weights_sha256=weights)
+        return made
+
+    controller = make_controller(model("1" * 64))
+    controller.add_source(make_source(model("2" * 64)))
+    idle(controller)
+    choices = controller.choices
+    controller.choose_model("fake")
+    about = {"model": {"id": "fake", "sha256": "2" * 64}}
+    assert controller.restore(dataclasses.replace(choices, model_id="fake"), about) == ""
+    assert controller.choices.model_id == "fake@22222222"
+    idle(controller)
+
+
 def test_one_of_each_gives_every_sample_its_own_class(controller, idle):
     controller.choose_condition((0, 1, 2, 3))
     idle(controller)
