@@ -6,6 +6,7 @@ Reads headers, never weights; exact models have none (`diffview.models.exact`).
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
@@ -22,6 +23,8 @@ from diffview.models.exact.toys import toys
 log = logging.getLogger(__name__)
 
 SUFFIX = ".safetensors"
+MARK = "@"
+"""Between a card's id and the beginning of the weights' hash, where two models have one id."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,20 @@ def _of_folder(path: Path) -> Entry:
 
 def _means_a_file(name: str) -> bool:
     return any(mark in name for mark in ("/", "\\", "~")) or name.endswith(SUFFIX)
+
+
+def told_apart(card: ModelCard, others: Iterable[ModelCard]) -> ModelCard:
+    """The card, under a name of its own where another has its id and is of other weights."""
+    same = [other for other in others if other.id == card.id]
+    if all(card.weights_sha256 in ("", other.weights_sha256) for other in same):
+        return card
+    mark = card.weights_sha256[:8]
+    return replace(card, id=f"{card.id}{MARK}{mark}", title=f"{card.title} ({mark})")
+
+
+def plain_id(model_id: str) -> str:
+    """The id that the model's own card has."""
+    return model_id.partition(MARK)[0]
 
 
 def _existing(name: str) -> Path | None:

@@ -18,7 +18,7 @@ from diffview.engine.trajectory import DEFAULT_BUDGET, Trajectory
 from diffview.errors import InputError
 from diffview.frames.compose import Frame
 from diffview.frames.quantities import find
-from diffview.models import sampling
+from diffview.models import catalog, sampling
 from diffview.models.card import ModelCard
 from diffview.ui import state
 from diffview.ui.history import History
@@ -103,7 +103,11 @@ class Controller(QObject):
         return self._frame()
 
     def add_source(self, source: ModelSource) -> None:
-        """Offer one more model, or a known one anew, and choose it."""
+        """Offer one more model, or a known one anew, and choose it.
+
+        One that has the id of another model, but weights of its own, gets an id of its own.
+        """
+        source.card = catalog.told_apart(source.card, self.cards)
         self._sources[source.card.id] = source
         self.modelsChanged.emit(self.cards)
         if source.card.id != self.choices.model_id:
@@ -226,6 +230,8 @@ class Controller(QObject):
 
     def restore(self, choices: Choices, about: Mapping[str, Any] | None = None) -> str:
         """Take over choices from a file; returns what stands against it, "" if nothing does."""
+        expected = sampling.weights_of(about or {})
+        choices = replace(choices, model_id=self._id_of(choices.model_id, expected))
         if choices.model_id not in self._sources:
             return f"Model '{choices.model_id}' is not here; open its file to run it again."
         try:
@@ -233,12 +239,21 @@ class Controller(QObject):
         except InputError as error:
             return f"It cannot be run here: {error}."
         self._choose(choices)
-        expected = sampling.weights_of(about or {})
         if expected and expected != self.card.weights_sha256:
             return (
                 f"Model '{choices.model_id}' has other weights than the ones this was made with."
             )
         return ""
+
+    def _id_of(self, model_id: str, weights: str) -> str:
+        """Which of the models with this id has these weights; the id itself if none has."""
+        plain = catalog.plain_id(model_id)
+        same = (
+            key
+            for key, source in self._sources.items()
+            if weights == source.card.weights_sha256 and catalog.plain_id(key) == plain
+        )
+        return next(same, model_id)
 
     def _possible(self, choices: Choices) -> None:
         """Raises InputError for what the model cannot be asked for."""
