@@ -44,6 +44,20 @@ def test_what_the_readme_measured_agrees_with_what_is_declared(script):
         assert re.fullmatch(r"< 1e-(9|1\d)", cells[5])
 
 
+def test_the_orders_in_the_readme_are_those_that_are_measured_now(script):
+    measure = script.load_measure()
+    written = {cells[1].strip("`"): cells[3] for cells in rows(script)[2:]}
+    measured = {name: script.order(measure, info) for name, info in samplers.every().items()}
+    assert written == measured, "run python packaging/sampler_table.py"
+
+
+def test_no_sampler_is_further_off_diffusers_than_the_readme_says(script):
+    measure = script.load_measure()
+    for cells in rows(script)[2:]:
+        bound = float(cells[5].removeprefix("< "))
+        assert measure.parity(cells[1].strip("`"), counts=(1, 5, 20)) < bound
+
+
 def test_evaluations_are_written_as_a_formula(script):
     known = samplers.every()
     assert script.evaluations(known["ddim"]) == "N"
