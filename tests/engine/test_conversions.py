@@ -75,6 +75,22 @@ def test_the_score_of_gaussian_data_is_the_gradient_of_its_log_density(x_t, leve
     assert conversions.score_from_x0(x_t, x0_hat, level) == pytest.approx(gradient, rel=1e-6)
 
 
+@pytest.mark.parametrize("t", [0, 17, 500, 999])
+def test_noising_and_v_are_those_of_diffusers(t):
+    from diffusers import DDPMScheduler
+
+    theirs = DDPMScheduler()
+    theirs.alphas_cumprod = theirs.alphas_cumprod.double()
+    generator = torch.Generator().manual_seed(t)
+    x0, eps = torch.randn(2, 3, 4, generator=generator, dtype=torch.float64)
+    level = schedules.given(alphas_cumprod=theirs.alphas_cumprod).level(t)
+    times = torch.full((3,), t)
+    x_t = level.alpha * x0 + level.sigma * eps
+    torch.testing.assert_close(x_t, theirs.add_noise(x0, eps, times), rtol=1e-12, atol=1e-12)
+    v = conversions.FROM_X0["v"](x_t, x0, level)
+    torch.testing.assert_close(v, theirs.get_velocity(x0, eps, times), rtol=1e-9, atol=1e-9)
+
+
 def test_tensors_stay_tensors_of_their_own_dtype():
     level = NoiseLevel(t=1.0, alpha=0.8, sigma=0.6)
     x_t = torch.ones(2, 3, dtype=torch.float32)

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from diffview.engine import samplers
+from diffview.engine import samplers, schedules, spacings
 from diffview.engine.estimate import Estimate
 from diffview.engine.levels import CLEAN
 from diffview.engine.samplers.ddpm import posterior
@@ -84,6 +84,33 @@ def test_euler_ancestral_is_ddim_of_the_same_eta_and_at_one_ddpm(measure, eta, f
             ends.append(measure.ours("ddpm", denoise, levels, variance="small"))
         for other in ends[1:]:
             torch.testing.assert_close(ends[0][-1].x_t, other[-1].x_t, rtol=1e-9, atol=1e-9)
+
+
+FIVE = torch.tensor([-1.5, -0.4, 0.1, 0.9, 2.0], dtype=torch.float64)
+
+
+def of_five_points(x_t, level):
+    """E[x_0 | x_t] where the data are five points: their mean by posterior weight."""
+    log_weights = -((x_t[..., None] - level.alpha * FIVE) ** 2) / (2 * level.sigma**2)
+    return Estimate((log_weights.softmax(-1) * FIVE).sum(-1))
+
+
+@pytest.mark.parametrize(
+    "alike",
+    [
+        [("ddim", {}), ("euler", {}), ("flow_euler", {}), ("lms", {"order": 1})],
+        [("ddpm", {"variance": "small"}), ("ddim", {"eta": 1.0}), ("euler_ancestral", {})],
+    ],
+)
+def test_on_twenty_leading_steps_to_a_data_set_of_five_points_they_are_alike(measure, alike):
+    levels = spacings.levels(schedules.named("linear"), 20, "leading")
+    first, *others = (
+        measure.ours(name, of_five_points, levels, **options) for name, options in alike
+    )
+    for other in others:
+        for step, same in zip(first, other, strict=True):
+            torch.testing.assert_close(step.x_t, same.x_t, rtol=1e-8, atol=1e-8)
+    assert (first[-1].x_t[..., None] - FIVE).abs().min(-1).values.max() < 0.05
 
 
 @pytest.mark.parametrize("family", FAMILIES)
