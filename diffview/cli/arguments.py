@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from diffview import places
 from diffview.errors import InputError
+from diffview.models import guides
 
 
 class Parser(argparse.ArgumentParser):
@@ -86,13 +87,10 @@ def assignment(text: str) -> tuple[str, str]:
 
 def curve(text: str) -> tuple[tuple[float, float], ...]:
     """Knots λ:factor between commas, by rising λ."""
-    knots = []
-    for part in text.split(","):
-        place, colon, factor = part.partition(":")
-        if not colon:
-            raise argparse.ArgumentTypeError(f"'{text}' must look like -4:0,0:1,3:0.5")
-        knots.append((number(place.strip()), number(factor.strip())))
-    return tuple(sorted(knots))
+    try:
+        return guides.curve_from(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def path(text: str) -> Path:

@@ -140,7 +140,7 @@ RESCALE_SPACE = Option(
 )
 INTERVAL = Option(
     name="interval",
-    title="γ only in σ",
+    title="γ only in σ/α",
     default="",
     low=0.0,
     high=1e6,
@@ -198,7 +198,7 @@ NOISE_PATH = Option(
 )
 COMPAT = Option(
     name="compat",
-    title="Compatible with",
+    title="Compatible",
     default="none",
     choices=("none", "diffusers"),
     help="none: as the papers have it. diffusers: the same numbers as its schedulers, also where "

@@ -26,8 +26,10 @@ SCALES: Mapping[str, float] = {"none": 1.0, "classifier": 3.0, "autoguidance": 2
 
 
 def kind_of(guide: ModelCard) -> str:
-    """The kind of guidance that such a second model is for."""
-    return "autoguidance" if guide.samples else "classifier"
+    """The kind of guidance that such a second model is for; "none" for one that cannot guide."""
+    if guide.samples:
+        return "autoguidance"
+    return "classifier" if guide.prediction == "class" else "none"
 
 
 def reason_against(card: ModelCard, guide: ModelCard, kind: str) -> str:
@@ -35,10 +37,17 @@ def reason_against(card: ModelCard, guide: ModelCard, kind: str) -> str:
     if kind not in Guidance.NEED_GUIDE:
         return f"guidance '{kind}' uses no second model"
     if kind_of(guide) != kind:
-        what = "samples pictures, it names no classes" if guide.samples else "only names classes"
+        what = _CAN[kind_of(guide)]
         wanted = "a classifier" if kind == "classifier" else "a weaker model of the same pictures"
         return f"'{guide.id}' {what}: guidance '{kind}' needs {wanted}"
     return _of_the_data(card, guide) or _of_the_classes(card, guide) or _of_weakness(card, guide)
+
+
+_CAN = {
+    "none": "neither samples nor names classes",
+    "classifier": "only names classes",
+    "autoguidance": "samples pictures, it names no classes",
+}
 
 
 def _of_the_data(card: ModelCard, guide: ModelCard) -> str:
@@ -94,6 +103,8 @@ def guidance(
     if kind is None and guide is None and not curve:
         return scale
     kind = kind or ("cfg" if guide is None else kind_of(guide))
+    if guide is not None and kind_of(guide) == "none":
+        raise InputError(f"'{guide.id}' {_CAN['none']}, so it cannot guide")
     if kind == "none" and scale is not None:
         raise InputError(f"γ = {scale:g} does nothing without guidance: leave one of them out")
     if guide is not None and kind in Guidance.KINDS:
@@ -128,7 +139,8 @@ def open_guide(entry: Entry, model: ModelCard, device: str | torch.device = "aut
     """
     opened = sampling.open_model(entry, device)
     if entry.card.samples:
-        return opened
+        weaker: Guide = opened
+        return weaker
     classifier = as_classifier(opened)
     if not isinstance(classifier, CleanClassifier) and entry.card.schedule != model.schedule:
         raise InputError(
@@ -167,6 +179,32 @@ def _takes_time(network: Callable[..., Any]) -> bool:
     except (TypeError, ValueError):
         return True
     return sum(p.kind in positional for p in parameters) >= 2
+
+
+def curve_from(text: str) -> Curve:
+    """The knots λ:factor between commas, by rising λ; of no text none.
+
+    Raises InputError for what is no such list.
+    """
+    knots = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        place, colon, factor = part.partition(":")
+        try:
+            if not colon or "_" in part:
+                raise ValueError(part)
+            knots.append((float(place), float(factor)))
+        except ValueError:
+            raise InputError(f"'{part}' is no knot λ:factor, as in -4:0, 0:1, 3:0.5") from None
+    return tuple(sorted(knots))
+
+
+def curve_text(curve: Curve) -> str:
+    """What `curve_from` reads back to the same numbers."""
+    return ", ".join(f"{_short(lam)}:{_short(factor)}" for lam, factor in curve)
+
+
+def _short(number: float) -> str:
+    return next(text for text in (f"{number:.6g}", repr(number)) if float(text) == number)
 
 
 def about(guide: ModelCard | None) -> dict[str, Any]:

@@ -13,17 +13,19 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal, Slot
 
 from diffview.engine.options import Value
-from diffview.engine.spec import Condition, RunSpec, checked
+from diffview.engine.spec import Condition, Curve, RunSpec, checked, conflicts
 from diffview.engine.trajectory import DEFAULT_BUDGET, Trajectory
 from diffview.errors import InputError
 from diffview.frames.compose import Frame
 from diffview.frames.quantities import find
-from diffview.models import catalog, sampling
+from diffview.models import catalog, guides, sampling
 from diffview.models.card import ModelCard
-from diffview.ui import state
+from diffview.ui import guide_source, outlook, state
+from diffview.ui.guide_source import GuideSource
 from diffview.ui.history import History
 from diffview.ui.jobs import ModelSource
 from diffview.ui.notices import notice_of
+from diffview.ui.outlook import Outlook
 from diffview.ui.runs import Pending, Runs, few_of
 from diffview.ui.screen import Screen, with_few
 from diffview.ui.state import Activity, Choices, Look, Notice, Pane
@@ -55,6 +57,7 @@ class Controller(QObject):
     ) -> None:
         super().__init__(parent)
         self._sources = dict(sources)
+        self._guides = guide_source.bundled()
         self.budget = budget
         self.choices = state.defaults(next(iter(self._sources.values())).card)
         self.look = Look()
@@ -82,6 +85,17 @@ class Controller(QObject):
     def cards(self) -> list[ModelCard]:
         """The cards of all models that can be chosen."""
         return [source.card for source in self._sources.values()]
+
+    @property
+    def known(self) -> list[ModelCard]:
+        """The cards of all models, those that only guide among them."""
+        return [*self.cards, *(guide.card for guide in self._guides.values())]
+
+    @property
+    def outlook(self) -> Outlook:
+        """What stands against the choices and their alternatives."""
+        guidable = self.source.guidable
+        return outlook.outlook(self.choices, self.card, self.known, guidable=guidable)
 
     @property
     def source(self) -> ModelSource:
@@ -117,6 +131,20 @@ class Controller(QObject):
             self.choicesChanged.emit(self.choices)
             self.request_run()
 
+    def add_guide(self, guide: GuideSource) -> None:
+        """Offer one more classifier, and choose it where it fits."""
+        self._guides[guide.card.id] = guide
+        self.modelsChanged.emit(self.cards)
+        self.choicesChanged.emit(self.choices)
+        kind = guides.kind_of(guide.card)
+        reason = guides.reason_against(self.card, guide.card, kind)
+        if reason:
+            text = f"'{guide.card.title}' is here, but cannot guide the chosen model: {reason}"
+            self.noticed.emit(Notice(text, "warning"))
+        else:
+            self._choose(replace(self.choices, guidance_kind=kind, guide=guide.card.id))
+            self.request_run(redo=True)
+
     def announce(self) -> None:
         """Tell all of the present state to whoever has just been connected."""
         self.modelsChanged.emit(self.cards)
@@ -148,7 +176,7 @@ class Controller(QObject):
     @Slot(str)
     def choose_spacing(self, spacing: str) -> None:
         """Choose how the next run's steps are spaced."""
-        self._choose(replace(self.choices, spacing=spacing))
+        self._choose(self.choices.with_spacing(spacing, self.card))
 
     def choose_condition(self, condition: Condition) -> None:
         """Choose a class (or several, or none) and run."""
@@ -171,6 +199,30 @@ class Controller(QObject):
             return
         self._choose(replace(self.choices, guidance_scale=scale), merge="guidance_scale")
         self._guide_anew()
+
+    @Slot(str)
+    def choose_guidance_kind(self, kind: str) -> None:
+        """Choose another kind of guidance, with a guide that fits where it needs one, and run."""
+        fitting = outlook.fitting(self.card, self.known, kind)
+        guide = "" if fitting is None else fitting.id
+        if kind == self.choices.guidance_kind:
+            return
+        self._choose(replace(self.choices, guidance_kind=kind, guide=guide))
+        self.request_run(redo=not self.look.following)
+
+    @Slot(str)
+    def choose_guide(self, guide: str) -> None:
+        """Choose the classifier or the weaker model, and run."""
+        if guide and guide != self.choices.guide:
+            self._choose(replace(self.choices, guide=guide))
+            self.request_run(redo=not self.look.following)
+
+    @Slot(object)
+    def choose_curve(self, curve: Curve) -> None:
+        """Choose where along the run guidance acts; the run follows in the background."""
+        if curve != self.choices.curve:
+            self._choose(replace(self.choices, curve=curve), merge="curve")
+            self._guide_anew()
 
     @Slot()
     def end_drag(self) -> None:
@@ -243,6 +295,10 @@ class Controller(QObject):
             return (
                 f"Model '{choices.model_id}' has other weights than the ones this was made with."
             )
+        spec = self.choices.spec(self.card, guidable=self.source.guidable)
+        guide, of_guide = self._guide_of(spec), guides.weights_of(about or {})
+        if guide is not None and of_guide and of_guide != guide.card.weights_sha256:
+            return f"Guide '{guide.card.id}' has other weights than the one this was made with."
         return ""
 
     def _id_of(self, model_id: str, weights: str) -> str:
@@ -259,7 +315,8 @@ class Controller(QObject):
         """Raises InputError for what the model cannot be asked for."""
         source = self._sources[choices.model_id]
         spec = checked(choices.spec(source.card, guidable=source.guidable))
-        spec.levels(source.card.schedule)
+        _check(spec, source)
+        self._guide_of(spec)
 
     def remembered(self) -> dict[str, Any]:
         """The choices as JSON, for the next launch."""
@@ -296,12 +353,13 @@ class Controller(QObject):
             return
         try:
             run = self._new_run(self._spec())
+            guide = self._guide_of(run.spec)
         except InputError as error:
             self.noticed.emit(Notice(str(error), "error"))
             return
         redo = redo and self.run is not None and self._same_model(self.run)
         few = few_of(run, self.run) if redo else None
-        pending = Pending(self.source, run, few, redo, show_step)
+        pending = Pending(self.source, run, few, redo, show_step, guide)
         self._runs.start(pending, upto=self.look.index)
 
     def _spec(self) -> RunSpec:
@@ -309,12 +367,26 @@ class Controller(QObject):
 
     def _new_run(self, spec: RunSpec) -> Trajectory:
         spec = checked(spec)
-        spec.levels(self.card.schedule)  # refused here if it has not as many
+        _check(spec, self.source)
         run = sampling.trajectory_for(self.card, spec, self.budget)
         if run.stride > 1:
             text = f"Only every {run.stride}th of {spec.n_steps} steps is kept: memory limit"
             self.noticed.emit(Notice(text, "warning"))
         return run
+
+    def _guide_of(self, spec: RunSpec) -> GuideSource | None:
+        """What guides such a run. Raises InputError where it is not here or does not fit."""
+        name, kind = spec.guidance.guide, spec.guidance.kind
+        if not name:
+            return None
+        if name in self._sources:
+            found = guide_source.of_model(self._sources[name])
+        elif name in self._guides:
+            found = self._guides[name]
+        else:
+            raise InputError(f"the guide '{name}' is not here: open its file first (Ctrl+O)")
+        guides.check(self.card, found.card, kind)
+        return found
 
     @Slot()
     def stop(self) -> None:
@@ -334,6 +406,8 @@ class Controller(QObject):
         scale = self.choices.guidance_scale
         if self.run is None or not self.run.guided or not math.isfinite(scale):
             return None
+        if self.run.spec.guidance.kind != self.choices.guidance_kind:
+            return None
         return None if self.run.spec.guidance.scale == scale else scale
 
     # -- looking ------------------------------------------------------------------------------
@@ -344,7 +418,9 @@ class Controller(QObject):
         caught_up = len(pending.run) > self.look.index or pending.run.complete
         if self.run is not pending.run and len(pending.run) and (not pending.redo or caught_up):
             source = pending.source
-            self._replace_run(pending.run, sampling.about(source.card, device=source.device))
+            about = sampling.about(source.card, device=source.device)
+            about |= guides.about(None if pending.guide is None else pending.guide.card)
+            self._replace_run(pending.run, about)
         if self.run is pending.run:
             self._follow()
             self.runGrew.emit(self.run)
@@ -457,6 +533,12 @@ class Controller(QObject):
         self._closed = True
         self._runs.close()
         self.blockSignals(True)
+
+
+def _check(spec: RunSpec, source: ModelSource) -> None:
+    """Raise InputError with the first thing that makes no sense for this model."""
+    for reason in conflicts(spec, sampling.facts_of(source.card, guidable=source.guidable)):
+        raise InputError(reason)
 
 
 def _plain(pane: Pane) -> Pane:

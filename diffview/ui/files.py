@@ -18,6 +18,7 @@ from diffview.exporters.recipe import Recipe
 from diffview.ui import jobs, state
 from diffview.ui.controller import Controller
 from diffview.ui.export_dialog import ExportDialog, ExportRequest
+from diffview.ui.guide_source import GuideSource
 from diffview.ui.jobs import ModelSource
 from diffview.ui.notices import notice_of
 from diffview.ui.settings import Settings
@@ -71,6 +72,8 @@ class Files(QObject):
     def _take(self, opened: object) -> None:
         if isinstance(opened, ModelSource):
             self._controller.add_source(opened)
+        elif isinstance(opened, GuideSource):
+            self._controller.add_guide(opened)
         elif isinstance(opened, Recipe):
             self._take_recipe(opened)
         else:

@@ -14,6 +14,8 @@ from diffview.errors import DiffviewError
 from diffview.exporters import carriers, recipe
 from diffview.models import catalog, sampling
 from diffview.models.card import ModelCard
+from diffview.ui import guide_source
+from diffview.ui.guide_source import GuideSource
 
 
 class ModelSource:
@@ -43,21 +45,31 @@ def leave_a_core_to_the_window() -> None:
     torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))
 
 
-def sample(source: ModelSource, trajectory: Trajectory) -> Iterator[int]:
+def sample(
+    source: ModelSource, trajectory: Trajectory, guide: GuideSource | None = None
+) -> Iterator[int]:
     """Fill `trajectory` by its own spec; yields the number of records kept so far."""
-    for _ in sampling.sample_into(trajectory, source.model()):
+    model = source.model()
+    guiding = None if guide is None else guide.guide(model)
+    for _ in sampling.sample_into(trajectory, model, guide=guiding):
         yield len(trajectory)
 
 
 def sample_in_two(
-    source: ModelSource, few: Trajectory, upto: int, whole: Trajectory
+    source: ModelSource,
+    few: Trajectory,
+    upto: int,
+    whole: Trajectory,
+    guide: GuideSource | None = None,
 ) -> Iterator[int]:
     """First `few` as far as record `upto`, then `whole`; yields a count of both."""
-    for _ in sampling.sample_into(few, source.model()):
+    model = source.model()
+    guiding = None if guide is None else guide.guide(model)
+    for _ in sampling.sample_into(few, model, guide=guiding):
         yield len(few)
         if len(few) > upto:
             break
-    for _ in sampling.sample_into(whole, source.model()):
+    for _ in sampling.sample_into(whole, model, guide=guiding):
         yield len(few) + len(whole)
 
 
@@ -80,7 +92,8 @@ def open_file(path: Path) -> Iterator[Any]:
     elif session.METADATA_KEY in tensorfile.read_header(path).metadata:
         yield session.load(path)
     else:
-        yield source_of(catalog.entry(path))
+        entry = catalog.entry(path)
+        yield source_of(entry) if entry.card.samples else guide_source.of_entry(entry)
 
 
 def save_session(trajectory: Trajectory, path: Path, about: dict[str, Any]) -> Iterator[Path]:

@@ -14,6 +14,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from diffview.engine.trajectory import Trajectory
 from diffview.ui import jobs
+from diffview.ui.guide_source import GuideSource
 from diffview.ui.jobs import ModelSource
 from diffview.ui.state import Activity
 from diffview.ui.workers import JobRunner
@@ -35,6 +36,7 @@ class Pending:
     few: Trajectory | None = None
     redo: bool = False
     show_step: int | None = None
+    guide: GuideSource | None = None
     started: float = 0.0
     job_id: int = 0
 
@@ -70,8 +72,10 @@ class Runs(QObject):
 
         def make() -> Iterator[Any]:
             if pending.few is None:
-                return jobs.sample(pending.source, pending.run)
-            return jobs.sample_in_two(pending.source, pending.few, upto, pending.run)
+                return jobs.sample(pending.source, pending.run, pending.guide)
+            return jobs.sample_in_two(
+                pending.source, pending.few, upto, pending.run, pending.guide
+            )
 
         pending.started = time.monotonic()
         pending.job_id = self._runner.submit(make)

@@ -6,8 +6,17 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from diffview.engine import samplers
-from diffview.engine.options import Value
-from diffview.engine.spec import Condition, Guidance, RunSpec, checked, declared_options
+from diffview.engine.options import Value, numbers
+from diffview.engine.spacings import LIST
+from diffview.engine.spec import (
+    Condition,
+    Curve,
+    Guidance,
+    RunSpec,
+    checked,
+    declared_options,
+    trimmed,
+)
 from diffview.errors import InputError
 from diffview.models import sampling
 from diffview.models.card import ModelCard
@@ -20,7 +29,8 @@ DEFAULT_SCALE = 3.0
 class Choices:
     """The settings of the next run, as the panels show them.
 
-    A condition of several classes is dealt out to the samples in turn, over and over.
+    A condition of several classes is dealt out to the samples in turn, over and over. The guide
+    is the second model of classifier guidance and autoguidance, by its id.
     """
 
     model_id: str
@@ -31,14 +41,33 @@ class Choices:
     condition: Condition = None
     seeds: tuple[int, ...] = tuple(range(DEFAULT_SAMPLES))
     options: tuple[tuple[str, Value], ...] = ()
+    guidance_kind: str = "cfg"
+    guide: str = ""
+    curve: Curve = ()
+    negative: str | None = None
 
     def option(self, name: str) -> Value:
         """The chosen value of an option, else its default."""
         return dict(self.options).get(name, declared_options(self.sampler)[name].default)
 
     def with_option(self, name: str, value: Value) -> Choices:
-        """The same with one option changed."""
-        return replace(self, options=tuple(sorted({**dict(self.options), name: value}.items())))
+        """The same with one option changed; typed times decide how many steps there are."""
+        options = tuple(sorted({**dict(self.options), name: value}.items()))
+        changed = replace(self, options=options)
+        if name != "times" or self.spacing != LIST:
+            return changed
+        return replace(changed, n_steps=len(numbers(value)) or self.n_steps)
+
+    def with_spacing(self, spacing: str, card: ModelCard) -> Choices:
+        """The same with another spacing; 'list' begins with the times of the present one."""
+        changed = replace(self, spacing=spacing)
+        if spacing != LIST or spacing == self.spacing:
+            return changed
+        try:
+            levels = self.spec(card).levels(card.schedule)[:-1]
+        except InputError:
+            return changed
+        return changed.with_option("times", ", ".join(f"{level.t:.6g}" for level in levels))
 
     def with_sampler(self, sampler: str) -> Choices:
         """The same with another sampler; options it does not have are dropped."""
@@ -52,18 +81,28 @@ class Choices:
         if isinstance(condition, tuple):
             dealt = (condition[k % len(condition)] for k in range(len(self.seeds)))
             condition = cast(Condition, tuple(dealt))
-        kind = "cfg" if guidable and condition is not None else "none"
-        scale = self.guidance_scale if kind == "cfg" else 1.0
-        return RunSpec(
+        guidance = self._guidance(condition, guidable=guidable)
+        spec = RunSpec(
             model_id=card.id,
             sampler=self.sampler,
             n_steps=self.n_steps,
             spacing=self.spacing,
-            guidance=Guidance(kind, scale),
+            guidance=guidance,
             condition=condition,
+            negative=self.negative if guidance.kind == "cfg" else None,
             seeds=self.seeds,
             options=self.options,
         )
+        # What is greyed out is kept here and takes no part in the run.
+        return trimmed(spec, sampling.facts_of(card, guidable=guidable))
+
+    def _guidance(self, condition: Condition, *, guidable: bool) -> Guidance:
+        kind, steers = self.guidance_kind, condition is not None
+        possible = {"cfg": guidable and steers, "classifier": steers, "autoguidance": True}
+        if not possible.get(kind, False):
+            return Guidance()
+        guide = self.guide if kind in Guidance.NEED_GUIDE else ""
+        return Guidance(kind, self.guidance_scale, guide, self.curve)
 
 
 def defaults(card: ModelCard) -> Choices:
@@ -101,6 +140,8 @@ def _first_label(card: ModelCard) -> Condition:
 def from_spec(spec: RunSpec) -> Choices:
     """The choices that ask for `spec` again."""
     guided = spec.guidance.kind != "none"
+    # Without a condition there may be nothing to guide, which is no choice against guidance.
+    kind = spec.guidance.kind if guided or spec.condition is not None else "cfg"
     return Choices(
         model_id=spec.model_id,
         sampler=spec.sampler,
@@ -110,6 +151,10 @@ def from_spec(spec: RunSpec) -> Choices:
         condition=spec.condition,
         seeds=spec.seeds,
         options=spec.options,
+        guidance_kind=kind,
+        guide=spec.guidance.guide,
+        curve=spec.guidance.curve,
+        negative=spec.negative,
     )
 
 
@@ -118,11 +163,15 @@ def adapted(choices: Choices, card: ModelCard) -> Choices:
     own = defaults(card)
     labels = choices.condition if isinstance(choices.condition, tuple) else (choices.condition,)
     keeps = all(isinstance(label, int) and label < len(card.classes) for label in labels)
+    needs_guide = choices.guidance_kind in Guidance.NEED_GUIDE
     return replace(
         choices,
         model_id=card.id,
         n_steps=min(choices.n_steps, card.schedule.T),
+        spacing=own.spacing if choices.spacing == LIST else choices.spacing,
         condition=choices.condition if keeps else own.condition,
+        guidance_kind="cfg" if needs_guide else choices.guidance_kind,
+        guide="",
     )
 
 
@@ -139,7 +188,8 @@ class Look:
     """What of the shown run is looked at.
 
     `following` keeps the newest step in view until a person takes the scrubber. `guidance_scale`
-    is the slider's preview at this step; None shows the run as it was made.
+    is the slider's preview at this step; None shows the run as it was made. stage: which of a
+    step's evaluations, 0 its own.
     """
 
     index: int = 0
@@ -149,6 +199,7 @@ class Look:
     sample: int = 0
     focus: int | None = None
     guidance_scale: float | None = None
+    stage: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +216,12 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A message to the person: "info", "warning" or "error", with details one click away."""
+    """A message to the person: "info", "warning" or "error", with details one click away.
+
+    topic: what it is about, "open" or "run"; it is taken back when that is done anew.
+    """
 
     text: str
     kind: str = "info"
     details: str = ""
+    topic: str = ""

@@ -134,12 +134,16 @@ class MainWindow(QMainWindow):
         self.condition_panel.conditionRequested.connect(c.choose_condition)
         self.guidance_panel.guidanceRequested.connect(c.choose_guidance)
         self.guidance_panel.guidanceSettled.connect(c.end_drag)
+        self.guidance_panel.kindRequested.connect(c.choose_guidance_kind)
+        self.guidance_panel.guideRequested.connect(c.choose_guide)
+        self.guidance_panel.curveRequested.connect(c.choose_curve)
+        self.guidance_panel.optionRequested.connect(c.choose_option)
         self.sampling_panel.samplerRequested.connect(c.choose_sampler)
         self.sampling_panel.stepsRequested.connect(c.choose_steps)
         self.sampling_panel.spacingRequested.connect(c.choose_spacing)
         self.sampling_panel.seedsRequested.connect(c.choose_seeds)
         self.sampling_panel.optionRequested.connect(c.choose_option)
-        c.modelsChanged.connect(self.model_panel.show_models)
+        c.modelsChanged.connect(self._on_models)
         c.modelChanged.connect(self._on_model)
         c.choicesChanged.connect(self._on_choices)
         c.lookChanged.connect(self._on_look)
@@ -161,17 +165,24 @@ class MainWindow(QMainWindow):
         self.commands.actions[f"workspace_{self.central.name}"].setChecked(True)
 
     @Slot(object)
+    def _on_models(self, cards: list[ModelCard]) -> None:
+        self.model_panel.show_models(cards)
+        self.guidance_panel.show_guides(self.controller.known)
+
+    @Slot(object)
     def _on_model(self, card: ModelCard) -> None:
         self.model_panel.show_model(card)
         self.condition_panel.show_model(card)
+        self.guidance_panel.show_model(card)
         self.sampling_panel.show_model(card)
 
     @Slot(object)
     def _on_choices(self, choices: Choices) -> None:
         self.condition_panel.show_state(choices)
-        self.guidance_panel.show_state(choices, self.controller.guidable)
+        outlook = self.controller.outlook
+        self.guidance_panel.show_state(choices, self.controller.guidable, outlook)
         self.guidance_panel.show_activity(self.controller.activity, self._previewing)
-        self.sampling_panel.show_state(choices)
+        self.sampling_panel.show_state(choices, outlook)
         self._show_hint()
 
     def _show_hint(self) -> None:

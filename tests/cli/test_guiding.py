@@ -130,7 +130,7 @@ def test_an_interval_that_no_level_meets_is_the_conditional_run(sample):
         (("--interval", "1", "--label", "0"), "it takes 2"),
         (("--interval", "1,2", "--option", "interval=1,2", "--label", "0"), "say the same"),
         (("--interval", "1,2"), "there is no guidance to limit"),
-        (("--curve", "0.5", "--label", "0"), "must look like -4:0,0:1"),
+        (("--curve", "0.5", "--label", "0"), "is no knot λ:factor"),
         (("--curve", "0:1,0:2", "--label", "0"), "must rise"),
         (("--curve", "0:1"), "needs a condition to steer to"),
     ],

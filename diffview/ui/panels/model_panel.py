@@ -11,8 +11,8 @@ from diffview.models.card import ModelCard
 from diffview.ui.panels.card import Card, describe, silent
 
 ID_ROLE = Qt.ItemDataRole.UserRole
-ROW_HEIGHT = 30
-MAX_ROWS = 6
+ROW_HEIGHT = 28
+MAX_ROWS = 4
 
 
 class ModelPanel(Card):

@@ -1,32 +1,33 @@
-"""The sampling panel: sampler, steps, spacing, seeds, and the knobs the sampler declares."""
+"""The sampling panel: sampler, steps, spacing, seeds, and the knobs that options declare.
+
+The sampler's first option stands with them, the others are folded away.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QDoubleSpinBox,
-    QGridLayout,
-    QLineEdit,
-    QSpinBox,
-    QWidget,
-)
+from PySide6.QtWidgets import QComboBox, QGridLayout, QLabel, QSpinBox, QWidget
 
 from diffview.engine import samplers
-from diffview.engine.options import Option, Value
+from diffview.engine.options import RUN_OPTIONS
 from diffview.engine.spacings import SPACINGS
 from diffview.engine.spec import MAX_SAMPLES, declared_options
 from diffview.models.card import ModelCard
+from diffview.ui.outlook import Outlook
+from diffview.ui.panels import guidance_panel
 from diffview.ui.panels.card import Card, describe, labelled, narrow, silent
+from diffview.ui.panels.fold import Fold
+from diffview.ui.panels.knobs import Knob, bar
 from diffview.ui.state import Choices
 
 MOST_SAMPLES = 256
 """As many as fit a pane; a run from a file may have more."""
-FIXED_CELLS = 5
-"""Sampler, steps, seed, samples, spacing; the declared options follow."""
+MOST_STEPS = 999_999
+"""What can be typed; a schedule has fewer times, and says so."""
+STEPS_HELP = "N, how many of the schedule's times the run visits"
+ELSEWHERE = {option.name for option in guidance_panel.OPTIONS}
 
 
 class SeedField(QSpinBox):
@@ -58,6 +59,31 @@ class SeedField(QSpinBox):
         return str(self._beyond if beyond else value)
 
 
+class StepsField(QSpinBox):
+    """N. A number beyond the schedule's can be typed, becomes the largest, and is told."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._most = 1000
+        self.setRange(1, MOST_STEPS)
+        self.setKeyboardTracking(False)
+
+    @property
+    def most(self) -> int:
+        """As many times as the schedule has."""
+        return self._most
+
+    def show_most(self, most: int) -> None:
+        """Another schedule."""
+        self._most = most
+
+    def stepEnabled(self) -> QSpinBox.StepEnabledFlag:
+        """No step beyond the schedule."""
+        up = QSpinBox.StepEnabledFlag.StepUpEnabled
+        enabled = super().stepEnabled()
+        return enabled & ~up if self.value() >= self._most else enabled
+
+
 class SamplingPanel(Card):
     """Everything of a run that is not model, condition or guidance."""
 
@@ -69,8 +95,7 @@ class SamplingPanel(Card):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("SAMPLER", parent)
-        self._options: dict[str, QWidget] = {}
-        self._cells: list[QWidget] = []
+        self._knobs: dict[str, Knob] = {}
         self._shown_for = ""
         self._build()
         self._connect()
@@ -80,22 +105,21 @@ class SamplingPanel(Card):
         for info in samplers.every().values():
             self.sampler.addItem(info.title, info.name)
         describe(self.sampler, "Sampler", "How x_t is moved towards the picture", "samplerCombo")
-        self.steps = QSpinBox(minimum=1, maximum=1000)
-        describe(self.steps, "Steps", "N, how many of the schedule's times the run visits",
-                 "stepsSpinBox")  # fmt: skip
+        self.steps = StepsField()
+        describe(self.steps, "Steps", STEPS_HELP, "stepsSpinBox")
         self.spacing = QComboBox()
         for name in SPACINGS:
             self.spacing.addItem(name.capitalize(), name)
         describe(self.spacing, "Spacing", "Which times are visited: trailing starts at noise, "
-                 "leading ends at t = 0, linspace does both (Lin et al. 2023, table 2)",
-                 "spacingCombo")  # fmt: skip
+                 "leading ends at t = 0, linspace does both (Lin et al. 2023, table 2); list "
+                 "takes the times typed below More", "spacingCombo")  # fmt: skip
         self.seed = SeedField()
         describe(self.seed, "Seed", "Seed of the first sample; the next has the next seed",
                  "seedSpinBox")  # fmt: skip
         self.samples = QSpinBox(minimum=1, maximum=MOST_SAMPLES)
         describe(self.samples, "Samples", "How many pictures are sampled together",
                  "samplesSpinBox")  # fmt: skip
-        for spin in (self.steps, self.seed, self.samples):
+        for spin in (self.seed, self.samples):
             spin.setKeyboardTracking(False)
         narrow(self.sampler, self.steps, self.spacing, self.seed, self.samples)
         self._grid = QGridLayout()
@@ -109,10 +133,19 @@ class SamplingPanel(Card):
         self._grid.setColumnStretch(0, 1)
         self._grid.setColumnStretch(1, 1)
         self.body.addLayout(self._grid)
+        self.warning = QLabel()
+        self.warning.setObjectName("samplingWarning")
+        self.warning.setProperty("role", "warn")
+        self.warning.setWordWrap(True)
+        self.warning.hide()
+        self.body.addWidget(self.warning)
+        self.fold = Fold("sampling options", "moreSamplingButton")
+        self.corner.addWidget(self.fold.button)
+        self.body.addWidget(self.fold)
 
     def _connect(self) -> None:
         self.sampler.currentIndexChanged.connect(self._on_sampler)
-        self.steps.valueChanged.connect(self.stepsRequested)
+        self.steps.valueChanged.connect(self._on_steps)
         self.spacing.currentIndexChanged.connect(self._on_spacing)
         self.seed.valueChanged.connect(self._on_seeds)
         self.samples.valueChanged.connect(self._on_seeds)
@@ -126,18 +159,29 @@ class SamplingPanel(Card):
         self.spacingRequested.emit(self.spacing.itemData(row))
 
     @Slot(int)
+    def _on_steps(self, n_steps: int) -> None:
+        most = self.steps.most
+        if n_steps > most:
+            with silent(self.steps):
+                self.steps.setValue(most)
+            self._warn(f"{n_steps} steps were asked for: this model's schedule has {most} times, "
+                       f"so {most} is the most")  # fmt: skip
+        self.stepsRequested.emit(min(n_steps, most))
+
+    @Slot(int)
     def _on_seeds(self, value: int) -> None:
         self.seedsRequested.emit(self.seed.seed(), self.samples.value())
 
     def show_model(self, card: ModelCard) -> None:
         """As many steps as the model's schedule has times."""
-        with silent(self.steps):
-            self.steps.setMaximum(card.schedule.T)
+        self.steps.show_most(card.schedule.T)
 
-    def show_state(self, choices: Choices) -> None:
+    def show_state(self, choices: Choices, outlook: Outlook | None = None) -> None:
         """Show the choices; knobs are rebuilt when the sampler changes."""
+        outlook = outlook or Outlook()
         if choices.sampler != self._shown_for:
-            self._rebuild_options(choices.sampler)
+            self._rebuild_knobs(choices.sampler)
+        kept = self.steps.value() == choices.n_steps
         with silent(self.sampler, self.steps, self.spacing, self.seed, self.samples):
             self.sampler.setCurrentIndex(self.sampler.findData(choices.sampler))
             self.steps.setValue(choices.n_steps)
@@ -145,64 +189,48 @@ class SamplingPanel(Card):
             self.seed.show_seeds(choices.seeds)
             self.samples.setMaximum(max(MOST_SAMPLES, len(choices.seeds)))
             self.samples.setValue(len(choices.seeds))
-        for name, widget in self._options.items():
-            with silent(widget):
-                _show_value(widget, choices.option(name))
-        if "rederive_eps" in self._options:
-            self._options["rederive_eps"].setEnabled(choices.option("clip") != "none")
+        if not kept or outlook.warning:
+            self._warn(outlook.warning)
+        self._show_reasons(outlook)
+        for name, knob in self._knobs.items():
+            knob.show_value(choices.option(name))
+            knob.show_barred(outlook.barred.get(name, {}))
+            knob.show_reason(outlook.idle.get(name, ""))
+        self.fold.show_changed(self._changed(choices))
 
-    def _rebuild_options(self, sampler: str) -> None:
-        for widget in self._cells:
-            widget.deleteLater()
-        self._options, self._cells = {}, []
-        for place, option in enumerate(declared_options(sampler).values(), FIXED_CELLS):
-            self._options[option.name] = self._option_widget(option)
-            cell = QWidget()
-            column = labelled(option.title, self._options[option.name])
-            column.setContentsMargins(0, 0, 0, 0)
-            cell.setLayout(column)
-            self._grid.addWidget(cell, place // 2, place % 2)
-            self._cells.append(cell)
+    def _show_reasons(self, outlook: Outlook) -> None:
+        for combo, name in ((self.sampler, "sampler"), (self.spacing, "spacing")):
+            reasons = outlook.barred.get(name, {})
+            rows = {combo.findData(value): why for value, why in reasons.items()}
+            bar(combo, rows)
+        reason = outlook.idle.get("steps", "")
+        self.steps.setEnabled(not reason)
+        self.steps.setToolTip(f"{STEPS_HELP}\n\nNot used: {reason}" if reason else STEPS_HELP)
+        if reason:
+            self._warn(f"Steps: {reason}")
+
+    def _warn(self, text: str) -> None:
+        self.warning.setText(text)
+        self.warning.setVisible(bool(text))
+
+    def _changed(self, choices: Choices) -> int:
+        folded = [knob.option for knob in self._knobs.values() if self.fold.isAncestorOf(knob)]
+        return sum(choices.option(option.name) != option.default for option in folded)
+
+    def _rebuild_knobs(self, sampler: str) -> None:
+        for knob in self._knobs.values():
+            knob.setParent(None)
+            knob.deleteLater()
+        own = samplers.find(sampler).options
+        first = next((o.name for o in own if o not in RUN_OPTIONS), "")
+        self._knobs = {}
+        for name, option in declared_options(sampler).items():
+            if name in ELSEWHERE:
+                continue
+            knob = Knob(option, self.optionRequested.emit, stacked=name == first)
+            self._knobs[name] = knob
+            if name == first:
+                self._grid.addWidget(knob, 2, 1)
+            else:
+                self.fold.body.addWidget(knob)
         self._shown_for = sampler
-
-    def _option_widget(self, option: Option) -> QWidget:
-        widget = self._make_widget(option)
-        narrow(widget)
-        describe(widget, option.title, f"{option.help}\n{option.source}", f"option_{option.name}")
-        return widget
-
-    def _make_widget(self, option: Option) -> QWidget:
-        def request(value: Value) -> None:
-            self.optionRequested.emit(option.name, value)
-
-        if option.choices:
-            combo = QComboBox()
-            combo.addItems([choice.capitalize() for choice in option.choices])
-            combo.currentIndexChanged.connect(lambda row: request(option.choices[row]))
-            combo.setProperty("choices", list(option.choices))
-            return combo
-        if isinstance(option.default, bool):
-            box = QCheckBox("on")
-            box.toggled.connect(request)
-            return box
-        if isinstance(option.default, str):
-            line = QLineEdit(placeholderText="none")
-            line.editingFinished.connect(lambda: request(line.text()))
-            return line
-        low = -1e6 if option.low is None else option.low
-        high = 1e6 if option.high is None else option.high
-        spin = QDoubleSpinBox(minimum=low, maximum=high, decimals=3, singleStep=0.1)
-        spin.setKeyboardTracking(False)
-        spin.valueChanged.connect(request)
-        return spin
-
-
-def _show_value(widget: QWidget, value: Value) -> None:
-    if isinstance(widget, QComboBox):
-        widget.setCurrentIndex(widget.property("choices").index(value))
-    elif isinstance(widget, QCheckBox):
-        widget.setChecked(bool(value))
-    elif isinstance(widget, QLineEdit):
-        widget.setText(str(value))
-    elif isinstance(widget, QDoubleSpinBox):
-        widget.setValue(float(value))

@@ -24,7 +24,12 @@ HIGHEST = 10
 RADIUS = 9
 GROOVE = 6
 TICK = 4
-NAMED = {0: "0 uncond.", 1: "1 cond."}
+NAMED = {
+    "cfg": {0: "0 uncond.", 1: "1 cond."},
+    "classifier": {0: "0 unguided", 1: "1"},
+    "autoguidance": {0: "0 weaker", 1: "1 model"},
+}
+"""What γ = 0 and 1 are, by the kind of guidance."""
 
 
 class GammaSlider(QSlider):
@@ -34,6 +39,7 @@ class GammaSlider(QSlider):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(Qt.Orientation.Horizontal, parent)
+        self._named = NAMED["cfg"]
         self._build()
         self._connect()
 
@@ -61,6 +67,11 @@ class GammaSlider(QSlider):
         """Move the handle without telling anyone; beyond the ends it stays at the end."""
         with QSignalBlocker(self):
             self.setValue(round(gamma * PER_UNIT))
+        self.update()
+
+    def show_kind(self, kind: str) -> None:
+        """Name 0 and 1 by what they are under this kind of guidance."""
+        self._named = NAMED.get(kind, NAMED["cfg"])
         self.update()
 
     def _on_value(self, value: int) -> None:
@@ -115,13 +126,13 @@ class GammaSlider(QSlider):
         metrics = QFontMetricsF(painter.font())
         free = 0.0
         for gamma in (0, 2, 4, 6, 8, 10):
-            text = NAMED.get(gamma, str(gamma))
+            text = self._named.get(gamma, str(gamma))
             left = self._label_left(gamma, metrics.horizontalAdvance(text))
             if left >= free:
                 self._paint_label(painter, text, left, below=True)
                 free = left + metrics.horizontalAdvance(text) + 4
             self._paint_tick(painter, gamma, below=True)
-        self._paint_label(painter, NAMED[1], self.handle_centre(1).x() - 3, below=False)
+        self._paint_label(painter, self._named[1], self.handle_centre(1).x() - 3, below=False)
         self._paint_tick(painter, 1, below=False)
 
     def _label_left(self, gamma: int, wide: float) -> float:
