@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
-from diffview import resources, tensorfile
+from diffview import places, resources, tensorfile
 from diffview.datasets import folder, picture_sets
 from diffview.errors import InputError
 from diffview.models import card as cards
@@ -63,6 +63,23 @@ def exact() -> tuple[Entry, ...]:
     return (*points, *(Entry(card, Path(card.id), bundled=True) for card in pictures))
 
 
+def models_folder() -> Path | None:
+    """Where this person's own models are kept, trained or fetched; None without a home."""
+    data = places.folder("data")
+    return None if data is None else data / "models"
+
+
+def own() -> tuple[Entry, ...]:
+    """The models in the models folder, by title; what cannot be one is named in the log."""
+    place, entries = models_folder(), []
+    for path in sorted(place.glob(f"*{SUFFIX}")) if place is not None else []:
+        try:
+            entries.append(entry(path))
+        except (InputError, OSError) as error:
+            log.warning("%s (left out)", error)
+    return tuple(sorted(entries, key=lambda e: e.card.title))
+
+
 def entry(path: Path, *, bundled: bool = False) -> Entry:
     """The model in the file at `path`. Raises InputError when it cannot be one."""
     header = tensorfile.read_header(path)
@@ -77,6 +94,8 @@ def find(name: str) -> Entry:
     Raises InputError naming what there is.
     """
     by_id = {found.card.id: found for found in bundled()}
+    if name not in by_id:
+        by_id = {found.card.id: found for found in own()} | by_id
     if name in by_id:
         return by_id[name]
     if name.startswith(sets.PREFIX):
