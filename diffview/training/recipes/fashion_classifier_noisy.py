@@ -28,7 +28,7 @@ from diffview.training.recipes import fashion_classifier_clean as clean
 from diffview.training.recipes import recipe
 from diffview.training.recipes.fashion import SCHEDULE, stratified_times
 
-SETTINGS = TrainSettings(samples=900_000, batch=64, learning_rate=2e-3)
+SETTINGS = TrainSettings(samples=480_000, batch=64, learning_rate=2e-3)
 CONFIG = replace(clean.CONFIG, timed=True)
 JUDGED_TIMES = (0, 200, 400, 600, 800)
 
