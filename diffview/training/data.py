@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from diffview.datasets import LabelledPictures
 from diffview.datasets.fashion import (
     FASHION_CLASSES,
@@ -20,6 +23,7 @@ __all__ = [
     "FASHION_FOLDER",
     "FASHION_LICENCE",
     "LabelledPictures",
+    "by_turns",
     "fashion_mnist",
     "scaled",
 ]
@@ -28,3 +32,11 @@ __all__ = [
 def scaled(pictures: Tensor) -> Tensor:
     """Bytes as float32 in [-1, 1]."""
     return pictures.float() / 127.5 - 1
+
+
+def by_turns(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Indices (N,) of all labels (N,): the first of every class, the second of every class, ..."""
+    turn = np.zeros(len(labels), np.int64)
+    for label in np.unique(labels):
+        turn[labels == label] = np.arange(int((labels == label).sum()))
+    return np.lexsort((labels, turn))

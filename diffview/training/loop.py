@@ -11,7 +11,7 @@ import copy
 import io
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -172,6 +172,14 @@ class Trainer:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial:
             partial.write_bytes(content.getbuffer())
+
+    def begin_from(self, tensors: Mapping[str, Tensor], where: str) -> None:
+        """Begin with these weights instead of fresh ones. InputError: of another network."""
+        weights = {name: tensor.float() for name, tensor in tensors.items()}
+        if not _fits(weights, self.network):
+            raise InputError(f"{where} holds the weights of another network than this recipe's")
+        self.network.load_state_dict(weights)
+        self.averaged.load_state_dict(weights)
 
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint. Raises InputError when it belongs to another training."""

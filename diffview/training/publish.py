@@ -32,12 +32,14 @@ HELD_OUT_BATCHES = 16
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What was done to the weights; `samples` counts every showing of a picture."""
+    """What was done to the weights; `samples` counts every showing of a picture; begun_from names
+    the model whose weights it began with, if it began with any."""
 
     recipe: str
     settings: TrainSettings
     samples: int
     loss: float
+    begun_from: str = ""
 
     @property
     def share(self) -> float:
@@ -52,16 +54,23 @@ class Trained:
             "settings": asdict(self.settings),
             "samples_seen": self.samples,
             "held_out_loss": self.loss,
+            **({"begun_from": self.begun_from} if self.begun_from else {}),
             "versions": versions(),
         }
 
 
-def publish(recipe: Recipe, network: nn.Module, trained: Trained, path: Path) -> None:
-    """Write the model's file to `path`, whole or not at all.
+def publish(
+    recipe: Recipe,
+    network: nn.Module,
+    trained: Trained,
+    path: Path,
+    card: ModelCard | None = None,
+) -> None:
+    """Write the model's file to `path`, whole or not at all; `card` in place of the recipe's.
 
     Raises DiffviewError when a weight does not fit half precision, OSError when the disk refuses.
     """
-    card = recipe.card()
+    card = card or recipe.card()
     card = replace(card, description=_with_training(card, trained))
     metadata = {
         "diffview.card": json.dumps(card.to_json(), ensure_ascii=False),
@@ -80,7 +89,8 @@ def _with_training(card: ModelCard, trained: Trained) -> str:
             f", {trained.share:.0%} of the {trained.settings.samples:,} of its recipe: "
             "the training was stopped early"
         )
-    return f"{card.description} {seen}."
+    begun = f" It began with the weights of {trained.begun_from}." if trained.begun_from else ""
+    return f"{card.description}{begun} {seen}."
 
 
 def _halved(network: nn.Module) -> dict[str, NDArray[Any]]:
