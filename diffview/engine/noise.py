@@ -13,7 +13,7 @@ step is the path's increment over it, so the steps of a finer run add up to thos
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,12 +34,12 @@ def initial_noise(seeds: Sequence[int], shape: Sequence[int]) -> Tensor:
 
 def step_noise(seeds: Sequence[int], shape: Sequence[int], i: int) -> Tensor:
     """z (B, *shape) of step `i`, standard normal, independent of x_T and of other steps."""
-    return torch.stack([_fresh(seed, i, shape) for seed in seeds])
+    return torch.from_numpy(_philox(seeds, i, shape, np.float32))
 
 
 def uniform(seeds: Sequence[int], i: int) -> NDArray[np.float64]:
     """One number (B,) in [0, 1) for step `i`, row k from seeds[k]: what a token is drawn by."""
-    return np.array([_generator(seed, i).random() for seed in seeds])
+    return np.array([generator.random() for generator in _keyed(seeds, i)])
 
 
 def source(
@@ -114,23 +114,34 @@ class BrownianPath:
 
     def _drawn(self, place: int) -> Tensor:
         # Steps have the keys below 2^63, the path those above.
-        draws = [_philox(seed, 2**63 + place, self._shape, np.float64) for seed in self._seeds]
-        return torch.from_numpy(np.stack(draws))
+        return torch.from_numpy(_philox(self._seeds, 2**63 + place, self._shape, np.float64))
 
 
 def _first(seed: int, shape: Sequence[int]) -> Tensor:
     return torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed))
 
 
-def _fresh(seed: int, i: int, shape: Sequence[int]) -> Tensor:
-    return torch.from_numpy(_philox(seed, i, shape, np.float32))
-
-
 def _philox(
-    seed: int, key: int, shape: Sequence[int], dtype: type[np.float32] | type[np.float64]
+    seeds: Sequence[int],
+    key: int,
+    shape: Sequence[int],
+    dtype: type[np.float32] | type[np.float64],
 ) -> NDArray[np.floating[Any]]:
-    return _generator(seed, key).standard_normal(tuple(shape), dtype=dtype)
+    """(B, *shape) standard normal, row k from the key (seeds[k], key)."""
+    rows: NDArray[np.floating[Any]] = np.empty((len(seeds), *shape), dtype)
+    for k, generator in enumerate(_keyed(seeds, key)):
+        generator.standard_normal(dtype=dtype, out=rows[k, ...])
+    return rows
 
 
-def _generator(seed: int, key: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(key=np.array([seed, key], np.uint64)))
+def _keyed(seeds: Sequence[int], key: int) -> Iterator[Any]:
+    """For each seed the generator of the key (seed, key), at its beginning, until the next.
+
+    It is one and the same: making another would ask the system for entropy that a key replaces.
+    """
+    philox: Any = np.random.Philox(key=0)  # its state is a dict, whatever the stubs call it
+    generator, blank = np.random.Generator(philox), philox.state
+    for seed in seeds:
+        own = {**blank["state"], "key": np.array([seed, key], np.uint64)}
+        philox.state = {**blank, "state": own}
+        yield generator
