@@ -13,8 +13,9 @@ from diffview.engine.schedules import Schedule
 from diffview.errors import InputError
 
 CARD_VERSION = 1
+LISTS = ("data_shape", "classes", "value_range", "vocabulary", "picture_shape", "notes")
 FLAGS = ("learned_variance", "whole_times", "latent", "needs_condition")
-UNTOLD = (*FLAGS, "text_tokens", "vocabulary", "picture_shape")
+UNTOLD = (*FLAGS, "text_tokens", "vocabulary", "picture_shape", "notes")
 """What a card leaves out where it is not so: those who do not know these facts can read it."""
 
 
@@ -26,7 +27,7 @@ class ModelCard:
     whole_times: it can only be asked at whole times. latent: its samples are no pictures yet, and
     picture_shape is what they decode to. needs_condition: it has no input that means "none".
     text_tokens: how long a prompt it takes, 0 where it takes none; vocabulary: the only words it
-    knows, empty where any text will do.
+    knows, empty where any text will do. notes: what is unusual about it, one a line.
     """
 
     id: str
@@ -53,6 +54,7 @@ class ModelCard:
     text_tokens: int = 0
     vocabulary: tuple[str, ...] = ()
     picture_shape: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def samples(self) -> bool:
@@ -93,7 +95,7 @@ def from_json(value: Mapping[str, Any]) -> ModelCard:
     try:
         fields = {key: item for key, item in value.items() if key != "version"}
         fields["schedule"] = schedules.from_json(fields["schedule"])
-        for key in ("data_shape", "classes", "value_range", "vocabulary", "picture_shape"):
+        for key in LISTS:
             if not isinstance(fields.get(key, []), list | tuple):
                 raise TypeError(f"{key} is not a list")
             if key in fields or key == "data_shape":
@@ -108,8 +110,8 @@ def _checked(card: ModelCard) -> ModelCard:
     for name in (*texts, "data_licence", "weights_sha256"):
         if not isinstance(getattr(card, name), str):
             raise TypeError(f"{name} is not text")
-    if not all(isinstance(name, str) for name in (*card.classes, *card.vocabulary)):
-        raise TypeError("classes or vocabulary are not all text")
+    if not all(isinstance(name, str) for name in (*card.classes, *card.vocabulary, *card.notes)):
+        raise TypeError("classes, vocabulary or notes are not all text")
     for shape in (card.data_shape, card.shown_shape):
         if not shape or not all(type(n) is int and n > 0 for n in shape):
             raise ValueError(f"data_shape {shape} is not of whole numbers above 0")

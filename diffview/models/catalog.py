@@ -16,6 +16,7 @@ from diffview import places, resources, tensorfile
 from diffview.datasets import folder, picture_sets
 from diffview.errors import InputError
 from diffview.models import card as cards
+from diffview.models import hf
 from diffview.models.card import ModelCard
 from diffview.models.exact import sets
 from diffview.models.exact.toys import toys
@@ -102,6 +103,8 @@ def find(name: str) -> Entry:
         known_set, place = sets.parse(name)
         return Entry(sets.set_card(known_set), place or Path(name), bundled=place is None)
     path = _existing(name)
+    if path is not None and (path / hf.folder.INDEX).exists():
+        return Entry(hf.card(path), path, bundled=False)
     if path is not None and path.is_dir():
         return _of_folder(path)
     if path is not None:

@@ -94,7 +94,7 @@ def build(entry: Entry, make: Callable[[dict[str, Any]], nn.Module]) -> nn.Modul
     from safetensors.torch import load as load_tensors
 
     try:
-        with torch.device("meta"), _without_values():
+        with torch.device("meta"), without_values():
             expected = {k: v.shape for k, v in make(config(entry)).state_dict().items()}
     except (TypeError, ValueError, KeyError, OverflowError, RuntimeError) as error:
         reason = (str(error).splitlines() or [""])[0]
@@ -112,7 +112,7 @@ def build(entry: Entry, make: Callable[[dict[str, Any]], nn.Module]) -> nn.Modul
     return network.eval().requires_grad_(False)
 
 
-def _without_values() -> Any:
+def without_values() -> Any:
     """A context in which new layers are not filled with random numbers.
 
     On "meta" there is nothing to fill, but trying to imports torch's compiler, which takes as long

@@ -1,0 +1,81 @@
+"""One part of a pipeline from its configuration and its weights, without from_pretrained.
+
+The network is built without memory first and compared with the headers of the files, so a
+configuration that lies about its size costs nothing; then it takes over the tensors one by one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from diffview.errors import InputError
+from diffview.models.hf import weights
+from diffview.models.hf.folder import Part
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+log = logging.getLogger(__name__)
+
+CONFIGS = {
+    "CLIPTextModel": "CLIPTextConfig",
+    "CLIPTextModelWithProjection": "CLIPTextConfig",
+    "T5EncoderModel": "T5Config",
+}
+"""The class of transformers that holds each model's configuration."""
+
+
+def build(part: Part, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """The part's network in evaluation mode. Raises InputError where it and its weights differ."""
+    found = weights.find(part)
+    network = _empty(part)
+    for warning in weights.fill(network, found, part.path, device, dtype):
+        log.warning("%s", warning)
+    # What is computed and not stored (positions) was made on the CPU.
+    return network.to(device).eval().requires_grad_(False)
+
+
+def check(part: Part) -> None:
+    """Raise InputError where configuration and weights differ; no weight is read."""
+    weights.matched(_empty(part), weights.find(part), part.path)
+
+
+def _empty(part: Part) -> nn.Module:
+    """The network with parameters that take no memory; its buffers are real."""
+    from accelerate import init_empty_weights
+
+    from diffview.models.families import without_values
+
+    cls = getattr(importlib.import_module(part.library), part.cls)
+    settings = plain(part.config)
+    try:
+        with init_empty_weights(include_buffers=False), without_values():
+            if part.library == "diffusers":
+                network: nn.Module = cls.from_config(settings)
+            else:
+                config = getattr(importlib.import_module("transformers"), CONFIGS[part.cls])
+                network = cls(config(**settings))
+    except (TypeError, ValueError, KeyError, RuntimeError, AttributeError, ImportError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise InputError(f"{part.path}/config.json is damaged: {reason}") from None
+    return network
+
+
+def plain(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings without what only the libraries themselves are told."""
+    told = ("architectures", "dtype", "torch_dtype", "model_type", "transformers_version")
+    return {k: v for k, v in config.items() if not k.startswith("_") and k not in told}
+
+
+def tokenizer(part: Part) -> Any:
+    """The part's tokenizer, from the files of its folder alone."""
+    cls = getattr(importlib.import_module("transformers"), part.cls.removesuffix("Fast"))
+    try:
+        return cls.from_pretrained(str(part.path), local_files_only=True)
+    except (OSError, ValueError, KeyError, ImportError, TypeError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise InputError(f"{part.path} holds no readable tokenizer: {reason}") from None

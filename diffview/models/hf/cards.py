@@ -1,0 +1,158 @@
+"""What the families share in describing a folder: shapes, hashes, licence, what is unusual."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from diffview import tensorfile
+from diffview.errors import InputError
+from diffview.models.card import ModelCard
+from diffview.models.hf import weights
+from diffview.models.hf.folder import Folder, Part
+from diffview.models.hf.schedule import Sampling
+
+FAMILY = "diffusers"
+MAX_README = 1_000_000
+
+
+def card(
+    folder: Folder,
+    sampling: Sampling,
+    *,
+    parts: Sequence[str],
+    data_shape: tuple[int, ...],
+    guidance: float | None = None,
+    notes: Sequence[str] = (),
+    **facts: Any,
+) -> ModelCard:
+    """The card of a folder; `parts` are those with weights, the denoiser first."""
+    held = {name: weights.find(folder.parts[name]) for name in parts}
+    defaults: dict[str, Any] = {"sampler": sampling.sampler, "spacing": sampling.spacing}
+    if sampling.sampler == "ddpm":  # its thousand steps are no first look
+        defaults["sampler"] = "ddim"
+    if sampling.options:
+        defaults["options"] = sampling.options
+    if guidance is not None:
+        defaults["guidance"] = guidance
+    unusual = [*folder.notes, *sampling.notes, *notes]
+    for found in held.values():
+        unusual += found.notes
+    return ModelCard(
+        id=name_of(folder.path),
+        title=name_of(folder.path),
+        family=FAMILY,
+        data_shape=data_shape,
+        prediction=sampling.prediction,
+        schedule=sampling.schedule,
+        description=_description(folder, held),
+        source=f"a {folder.pipeline} folder",
+        licence=licence(folder.path),
+        parameters=sum(found.parameters for found in held.values()),
+        weights_sha256=_hash(held),
+        defaults=defaults,
+        latent="picture_shape" in facts,
+        notes=tuple(unusual),
+        **facts,
+    )
+
+
+def name_of(path: Path) -> str:
+    """The folder's name; in the hub's own cache that of the model."""
+    resolved = path.absolute()
+    if resolved.parent.name == "snapshots":
+        return resolved.parent.parent.name.removeprefix("models--").replace("--", "/")
+    return resolved.name
+
+
+def shape(part: Part, channels: str, size: str = "sample_size") -> tuple[int, ...]:
+    """(C, H, W) of a network's samples."""
+    side = part.config.get(size)
+    sides = side if isinstance(side, list) else [side, side]
+    found = (part.config.get(channels), *sides)
+    if len(found) != 3 or not all(type(n) is int and n > 0 for n in found):
+        raise InputError(
+            f"{part.path}: {channels} {found[0]!r}, {size} {side!r} do not tell a sample's shape"
+        )
+    return tuple(int(n) for n in found)
+
+
+def decoded(part: Part, data_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of the pictures that an autoencoder makes of latents."""
+    blocks = part.config.get("block_out_channels")
+    if not isinstance(blocks, list) or not 1 <= len(blocks) <= 10:
+        raise InputError(f"{part.path}: block_out_channels {blocks!r} are no blocks of a decoder")
+    latent = part.config.get("latent_channels")
+    if latent != data_shape[0]:
+        raise InputError(
+            f"{part.path} decodes {latent} channels, the denoiser makes {data_shape[0]}"
+        )
+    factor = 2 ** (len(blocks) - 1)
+    return (int(part.config.get("out_channels", 3)), *(side * factor for side in data_shape[1:]))
+
+
+def learned_variance(part: Part) -> bool:
+    """Whether the network has twice as many channels out as in, the second half for a variance."""
+    into, out = part.config.get("in_channels"), part.config.get("out_channels")
+    return isinstance(into, int) and out == 2 * into
+
+
+def licence(path: Path) -> str:
+    """The licence that a README.md states in its front matter, "" if it states none."""
+    file = path / "README.md"
+    if not file.is_file() or file.is_symlink() or file.stat().st_size > MAX_README:
+        return ""
+    front = re.match(r"---\n(.*?)\n---", file.read_text(encoding="utf-8", errors="replace"), re.S)
+    found = re.search(r"^license:\s*([\w.+-]{1,60})\s*$", front[1], re.M) if front else None
+    return found[1] if found else ""
+
+
+def _description(folder: Folder, held: dict[str, weights.Weights]) -> str:
+    parts = [
+        f"{name}: {folder.parts[name].cls}, {found.parameters / 1e6:.1f} M"
+        for name, found in held.items()
+    ]
+    return "; ".join(parts)
+
+
+def _hash(held: dict[str, weights.Weights]) -> str:
+    """One hash of all files, each under the name of its part."""
+    lines = [
+        f"{name}/{file.name} {tensorfile.sha256(file)}"
+        for name, found in sorted(held.items())
+        for file in found.files
+    ]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def tokens(encoder: Part) -> int:
+    """How many tokens a CLIP text model reads."""
+    found = encoder.config.get("max_position_embeddings", 77)
+    if type(found) is not int or found < 1:
+        raise InputError(f"{encoder.path}: max_position_embeddings {found!r} is no length")
+    return found
+
+
+def patches(transformer: Part) -> int:
+    """How many tokens a transformer makes of its latents."""
+    side, patch = transformer.config.get("sample_size"), transformer.config.get("patch_size", 2)
+    if type(side) is not int or type(patch) is not int or patch < 1:
+        raise InputError(f"{transformer.path}: sample_size {side!r} and patch_size {patch!r}")
+    return (side // patch) ** 2
+
+
+def only_latents(unet: Part, data_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """data_shape, if the U-Net takes nothing beside latents.
+
+    Those for inpainting or depth have more channels in than out, and want another input.
+    """
+    if unet.config.get("out_channels") != data_shape[0]:
+        raise InputError(
+            f"{unet.path} takes {data_shape[0]} channels and makes "
+            f"{unet.config.get('out_channels')}: models for inpainting, depth or editing, which "
+            "want another picture, are not opened"
+        )
+    return data_shape

@@ -1,0 +1,78 @@
+"""From latents to pictures: the autoencoders that pipelines bring.
+
+z = latents / scaling_factor + shift_factor, where the configuration has them, then the decoder.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from diffview import tensorfile
+from diffview.errors import InputError
+from diffview.models.hf import build, weights
+from diffview.models.hf.folder import Part
+
+log = logging.getLogger(__name__)
+
+
+def factor(part: Part) -> int:
+    """How many pixels a side each latent pixel becomes."""
+    return int(2 ** (len(part.config.get("block_out_channels", (0,))) - 1))
+
+
+def picture_shape(part: Part, data_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of what latents of `data_shape` decode to."""
+    channels = int(part.config.get("out_channels", 3))
+    return (channels, *(side * factor(part) for side in data_shape[1:]))
+
+
+class Autoencoder:
+    """A `models.network.Decoder`; half precision that overflows is decoded again in float32."""
+
+    def __init__(self, part: Part, device: torch.device, dtype: torch.dtype) -> None:
+        if part.config.get("force_upcast") and dtype == torch.float16:
+            dtype = torch.float32
+        self.network: nn.Module = build.build(part, device, dtype)
+        self.dtype, self._part = dtype, part
+        self._scale, self._shift = _numbers(part)
+        self._sha256 = ""
+
+    @property
+    def sha256(self) -> str:
+        """The hash of its file, read at the first call."""
+        if not self._sha256:
+            files = weights.find(self._part).files
+            self._sha256 = tensorfile.sha256(files[0])
+        return self._sha256
+
+    def __call__(self, latents: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W), mostly within -1 .. 1."""
+        z = latents / self._scale + self._shift
+        pictures = self._decode(z)
+        if self.dtype != torch.float32 and not bool(pictures.isfinite().all()):
+            log.warning("the decoder overflowed in %s: it goes on in float32", self.dtype)
+            self.network, self.dtype = self.network.float(), torch.float32
+            pictures = self._decode(z)
+        return pictures
+
+    def _decode(self, z: Tensor) -> Tensor:
+        network: Any = self.network
+        decoded: Tensor = network.decode(z.to(self.dtype)).sample
+        return decoded.float()
+
+
+def _numbers(part: Part) -> tuple[Any, Any]:
+    """What latents are divided by and what is then added; numbers, or one for each channel."""
+    config = part.config
+    scale, shift = float(config.get("scaling_factor") or 1.0), config.get("shift_factor") or 0.0
+    if scale == 0:
+        raise InputError(f"{part.path}: scaling_factor is 0")
+    mean, std = config.get("latents_mean"), config.get("latents_std")
+    if mean is None or std is None:
+        return scale, float(shift)
+    column = torch.tensor(std, dtype=torch.float32)[:, None, None]
+    return scale / column, torch.tensor(mean, dtype=torch.float32)[:, None, None]

@@ -1,0 +1,58 @@
+"""DDPMPipeline and DDIMPipeline: a UNet2DModel on pixels, with classes or without.
+
+Ho, Jain, Abbeel 2020, arXiv 2006.11239. A network with class embeddings has no embedding that
+means "no class", so it cannot be guided without a classifier.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from diffview.errors import InputError
+from diffview.models.card import ModelCard
+from diffview.models.hf import cards, schedule
+from diffview.models.hf.folder import Folder, Part
+
+if TYPE_CHECKING:
+    import torch
+
+    from diffview.models.network import NetworkDenoiser
+
+
+def describe(folder: Folder) -> ModelCard:
+    """The card of a model on pixels."""
+    unet = folder.part("unet", "UNet2DModel")
+    sampling = schedule.read(folder.part("scheduler"), latent=False)
+    classes = classes_of(unet)
+    return cards.card(
+        folder,
+        sampling,
+        parts=("unet",),
+        data_shape=cards.shape(unet, "in_channels"),
+        classes=classes,
+        needs_condition=bool(classes),
+        learned_variance=cards.learned_variance(unet),
+    )
+
+
+def load(
+    folder: Folder, card: ModelCard, device: torch.device, dtype: torch.dtype
+) -> NetworkDenoiser:
+    """The denoiser."""
+    from diffview.models.hf import build
+    from diffview.models.network import NetworkDenoiser
+
+    unet: Any = build.build(folder.part("unet"), device, dtype)
+
+    def network(x_t: Any, t: Any, label: Any = None) -> Any:
+        return unet(x_t.to(dtype), t, class_labels=label).sample.float()
+
+    return NetworkDenoiser(card, network, device)
+
+
+def classes_of(unet: Part) -> tuple[str, ...]:
+    """The numbers of the classes a UNet2DModel has embeddings for."""
+    kind, count = unet.config.get("class_embed_type"), unet.config.get("num_class_embeds")
+    if kind not in (None, "timestep", "identity") or (kind and not count):
+        raise InputError(f"{unet.path}: class_embed_type {kind!r} is not known here")
+    return tuple(str(k) for k in range(count)) if isinstance(count, int) and not kind else ()

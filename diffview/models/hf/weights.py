@@ -1,0 +1,220 @@
+"""The weights of one part: found by name, judged by their headers, read into memory.
+
+Nothing is mapped (a mapped file that changes kills the process) and nothing is made up: a tensor
+that a network needs and the files lack is an error, where the libraries would fill in noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diffview import tensorfile
+from diffview.errors import InputError
+from diffview.models.hf.folder import Part, read_json
+from diffview.tensorfile import TensorInfo
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+STEMS = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
+PICKLES = {"diffusers": "diffusion_pytorch_model.bin", "transformers": "pytorch_model.bin"}
+VARIANTS = ("", ".fp16", ".bf16")
+
+IGNORED = ("position_ids", "embeddings.position_ids")
+"""Tensors that older versions stored and no network reads: counting from 0."""
+
+RENAMED = (
+    (".query.", ".to_q."),
+    (".key.", ".to_k."),
+    (".value.", ".to_v."),
+    (".proj_attn.", ".to_out.0."),
+)
+"""What attention blocks of pixels and autoencoders were called before 2023 -> now."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where every tensor of a part lies; names as the files have them."""
+
+    files: tuple[Path, ...]
+    tensors: Mapping[str, tuple[Path, TensorInfo]]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers they hold."""
+        from math import prod
+
+        return sum(prod(info.shape) for _, info in self.tensors.values())
+
+
+def find(part: Part) -> Weights:
+    """The part's weights, headers checked. Raises InputError when there are none to read."""
+    stem, notes = STEMS[part.library], []
+    for variant in VARIANTS:
+        whole = part.file(f"{stem}{variant}.safetensors")
+        index = part.file(f"{stem}.safetensors.index{variant}.json")
+        if whole.is_file() or index.is_file():
+            if variant:
+                notes.append(f"{part.name}: only the {variant[1:]} weights are here")
+            files = (whole,) if whole.is_file() else _shards(part, index)
+            return Weights(files, _tensors(files), tuple(notes))
+    if part.file(PICKLES[part.library]).is_file():
+        raise InputError(
+            f"{part.path} has its weights as a Python pickle ({PICKLES[part.library]}), which can "
+            "run code: fetch the .safetensors, or convert it where you trust it"
+        )
+    raise InputError(f"{part.path} has no weights: {stem}.safetensors is missing")
+
+
+def _shards(part: Part, index: Path) -> tuple[Path, ...]:
+    table = read_json(index).get("weight_map")
+    if not isinstance(table, dict) or not all(isinstance(name, str) for name in table.values()):
+        raise InputError(f"{index} is damaged: it has no weight_map")
+    files = []
+    for name in sorted(set(table.values())):
+        file = part.file(name)
+        if file.suffix != ".safetensors":
+            raise InputError(f"{index}: {name} is no .safetensors file")
+        if not file.is_file():
+            raise InputError(f"{file} is missing: {index.name} names it (fetch the model again)")
+        files.append(file)
+    return tuple(files)
+
+
+def _tensors(files: tuple[Path, ...]) -> dict[str, tuple[Path, TensorInfo]]:
+    found: dict[str, tuple[Path, TensorInfo]] = {}
+    for file in files:
+        for name, info in tensorfile.read_header(file).tensors.items():
+            if name in found:
+                raise InputError(f"{file}: tensor '{name}' is also in {found[name][0].name}")
+            found[name] = (file, info)
+    return found
+
+
+def fill(
+    module: nn.Module, weights: Weights, where: Path, device: torch.device, dtype: torch.dtype
+) -> list[str]:
+    """Put the weights into a module whose parameters have no memory yet; returns warnings.
+
+    Raises InputError naming a tensor that is missing or misshapen, before any is read.
+    """
+    sources, warnings = matched(module, weights, where)
+    tied = _tied(module)
+    broken = []
+    for file in weights.files:
+        with file.open("rb") as stream:
+            start = 8 + int.from_bytes(stream.read(8), "little")
+            for name, (source, info) in sources.items():
+                if source != file:
+                    continue
+                stream.seek(start + info.start)
+                tensor = _tensor(stream.read(info.end - info.start), info)
+                if not _finite(tensor):
+                    broken.append(name)
+                for alias in tied.get(name, (name,)):
+                    _assign(module, alias, tensor, device, dtype)
+    if broken:
+        warnings.append(f"{where} holds NaN or infinite values in {_listed(broken)}")
+    return warnings
+
+
+def matched(
+    module: nn.Module, weights: Weights, where: Path
+) -> tuple[dict[str, tuple[Path, TensorInfo]], list[str]]:
+    """The module's own tensor names -> where they lie, and warnings about what is too many."""
+    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    tied = _tied(module)
+    sources, extra = {}, []
+    for stored, (file, info) in weights.tensors.items():
+        name = _known_as(stored, expected)
+        if name is None:
+            if not stored.endswith(IGNORED):
+                extra.append(stored)
+            continue
+        if info.shape != expected[name] and not _same_numbers(info.shape, expected[name]):
+            raise InputError(
+                f"{file}: tensor '{stored}' has shape {info.shape}, the configuration asks for "
+                f"{expected[name]}"
+            )
+        sources[name] = (file, info)
+    held = {alias for name in sources for alias in tied.get(name, (name,))}
+    missing = sorted(expected.keys() - held)
+    if missing:
+        raise InputError(f"{where} lacks {_listed(missing)}: fetch the model's weights again")
+    warnings = [f"{where} has tensors that its network does not use: {_listed(extra)}"]
+    return sources, warnings if extra else []
+
+
+def _known_as(stored: str, expected: Mapping[str, Any]) -> str | None:
+    """The name a stored tensor has in this version of the libraries; None if it has none."""
+    older = stored
+    for old, new in RENAMED:
+        older = older.replace(old, new)
+    # CLIP's text models lost their prefix in transformers 5.
+    for name in (stored, older, stored.removeprefix("text_model."), f"text_model.{stored}"):
+        if name in expected:
+            return name
+    return None
+
+
+def _same_numbers(stored: tuple[int, ...], asked: tuple[int, ...]) -> bool:
+    """1x1 convolutions of old files are the matrices of newer networks."""
+    return tuple(n for n in stored if n != 1) == tuple(n for n in asked if n != 1)
+
+
+def _tied(module: nn.Module) -> dict[str, tuple[str, ...]]:
+    """Each name of a parameter that has several -> all of its names."""
+    groups: dict[int, list[str]] = {}
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        groups.setdefault(id(parameter), []).append(name)
+    declared = getattr(module, "all_tied_weights_keys", None) or {}
+    pairs = [(a, b) for a, b in declared.items()] if isinstance(declared, dict) else []
+    names = [tuple(group) for group in groups.values() if len(group) > 1]
+    return {name: group for group in [*names, *pairs] for name in group}
+
+
+def _tensor(raw: bytes, info: TensorInfo) -> torch.Tensor:
+    import torch
+
+    kind = {
+        "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
+        "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8,
+        "U8": torch.uint8, "BOOL": torch.bool, "F8_E4M3": torch.float8_e4m3fn,
+        "F8_E5M2": torch.float8_e5m2,
+    }.get(info.dtype)  # fmt: skip
+    if kind is None:
+        raise InputError(f"numbers of type {info.dtype} are not known here")
+    if not raw:
+        return torch.empty(info.shape, dtype=kind)
+    return torch.frombuffer(bytearray(raw), dtype=kind).reshape(info.shape)
+
+
+def _finite(tensor: torch.Tensor) -> bool:
+    # One sum is NaN or infinite exactly when some value is, weights being far from overflow.
+    return not tensor.is_floating_point() or bool(tensor.double().sum().isfinite())
+
+
+def _assign(
+    module: nn.Module, name: str, tensor: torch.Tensor, device: torch.device, dtype: torch.dtype
+) -> None:
+    from torch import nn
+
+    *path, last = name.split(".")
+    owner = module.get_submodule(".".join(path))
+    held = getattr(owner, last)
+    kind = dtype if tensor.is_floating_point() else tensor.dtype
+    value = tensor.reshape(held.shape).to(device, kind)
+    if isinstance(held, nn.Parameter):
+        owner.register_parameter(last, nn.Parameter(value, requires_grad=False))
+    else:
+        setattr(owner, last, value)
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:3])
+    return f"tensor {shown}" + (f" and {len(names) - 3} more" if len(names) > 3 else "")

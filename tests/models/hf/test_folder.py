@@ -1,0 +1,363 @@
+"""Attacks on a model folder: each refused with its own words; nothing runs, nothing is imported.
+
+Every test also holds that no marker file appears, no socket is opened, no foreign module loaded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+import sys
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from diffview.errors import InputError
+from diffview.models import catalog, sampling
+
+UNET = "unet/diffusion_pytorch_model.safetensors"
+
+
+@pytest.fixture(autouse=True)
+def untouched(tmp_path, monkeypatch):
+    """No network, no marker file, no module from the folder."""
+
+    def no_network(*args, **more):
+        raise AssertionError("something reached for the network")
+
+    monkeypatch.setattr(socket.socket, "connect", no_network)
+    monkeypatch.setattr(socket, "getaddrinfo", no_network)
+    monkeypatch.setenv("MARKER", str(tmp_path / "marker"))
+    yield
+    assert not (tmp_path / "marker").exists()
+    assert not {"my_pipe", "my_code", "modeling_evil"} & sys.modules.keys()
+
+
+def refused(folder, message):
+    """Described or loaded, the folder is refused with `message` and with where the fault is."""
+    with pytest.raises(InputError, match=message) as info:
+        sampling.open_model(catalog.find(str(folder)), "cpu")
+    assert str(folder) in str(info.value)
+
+
+EVIL = "import os\nopen(os.environ['MARKER'], 'w').close()\n"
+
+
+def test_a_pipeline_class_of_the_folders_own_is_refused(edited):
+    folder = edited("model_index.json", lambda v: v.update(_class_name=["my_pipe", "MyPipeline"]))
+    (folder / "my_pipe.py").write_text(EVIL)
+    refused(folder, r'pipeline \["my_pipe", "MyPipeline"\] is not known here; known are DDPM')
+
+
+def test_an_unknown_pipeline_is_refused_with_the_known_ones(edited):
+    folder = edited("model_index.json", lambda v: v.update(_class_name="ScoreSdeVePipeline"))
+    refused(
+        folder, 'pipeline "ScoreSdeVePipeline" is not known here; known are DDPMPipeline, DDIM'
+    )
+
+
+@pytest.mark.parametrize(
+    "part",
+    [["my_code", "UNet"], ["os", "system"], ["diffusers", "DiffusionPipeline"],
+     ["diffusers.utils", "UNet2DModel"], ["transformers", "AutoModel"],
+     ["transformers", "UNet2DModel"]],
+)  # fmt: skip
+def test_a_part_that_is_not_on_the_list_is_refused_without_import(edited, part):
+    folder = edited("model_index.json", lambda v: v.update(unet=part))
+    (folder / "my_code.py").write_text(EVIL)
+    refused(folder, f"'unet' is of class {part[1]} of {part[0]}, which is not on the list")
+
+
+def test_also_a_part_that_no_family_needs_must_be_on_the_list(edited):
+    folder = edited("model_index.json", lambda v: v.update(extra=["my_code", "Evil"]))
+    refused(folder, "'extra' is of class Evil of my_code, which is not on the list")
+
+
+@pytest.mark.parametrize("part", [["diffusers"], [1, 2], ["a", "b", "c"], ["diffusers", None]])
+def test_a_part_that_is_no_pair_is_refused(edited, part):
+    refused(edited("model_index.json", lambda v: v.update(unet=part)), r"not \[library, class\]")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("auto_map", {"AutoModel": "modeling_evil.Evil"}), ("trust_remote_code", True),
+     ("custom_pipeline", "my_pipe"), ("quantization_config", {"quant_method": "bnb"}),
+     ("_module", "my_code")],
+)  # fmt: skip
+@pytest.mark.parametrize("file", ["model_index.json", "unet/config.json"])
+def test_a_key_that_would_import_code_is_refused(edited, file, key, value):
+    folder = edited(file, lambda v: v.update({key: value}))
+    (folder / "unet" / "modeling_evil.py").write_text(EVIL)
+    refused(folder, f"key '{key}' would make a library import code")
+
+
+def test_a_key_deep_inside_is_found_too(edited):
+    folder = edited("unet/config.json", lambda v: v.update(x=[{"y": {"auto_map": "a.B"}}]))
+    refused(folder, "key 'auto_map' would make a library import code")
+
+
+def test_an_attention_that_would_be_fetched_is_refused(edited):
+    change = {"_attn_implementation": "kernels-community/evil"}
+    folder = edited("text_encoder/config.json", lambda v: v.update(change), "sd")
+    refused(folder, 'attn_implementation "kernels-community/evil" would fetch code')
+
+
+def test_a_tokenizer_that_names_a_file_elsewhere_is_refused(edited):
+    change = {"vocab_file": "../../secret.json"}
+    folder = edited("tokenizer/tokenizer_config.json", lambda v: v.update(change), "sd")
+    refused(folder, "vocab_file '../../secret.json' leads out of the folder")
+
+
+def test_a_configuration_of_another_class_is_refused(edited):
+    folder = edited("unet/config.json", lambda v: v.update(_class_name="UNet3DModel"))
+    refused(folder, "is of a UNet3DModel, model_index.json says UNet2DModel")
+
+
+@pytest.mark.parametrize("name", ["../unet", "/etc", "..", "a/b", "a\\b", ".hidden", ""])
+def test_a_part_whose_name_leaves_the_folder_is_refused(edited, name):
+    change = {name: ["diffusers", "UNet2DModel"]}
+    refused(edited("model_index.json", lambda v: v.update(change)), "is no name of a file or fold")
+
+
+def test_a_shard_outside_the_folder_is_refused(copied):
+    folder = copied()
+    (folder / UNET).unlink()
+    index = {"weight_map": {"conv_in.weight": "../../etc/passwd"}}
+    (folder / f"{UNET}.index.json").write_text(json.dumps(index))
+    refused(folder, "'../../etc/passwd' is no name of a file or folder in it")
+
+
+def test_a_link_out_of_the_folder_is_refused(copied, tmp_path):
+    folder = copied()
+    (folder / UNET).rename(tmp_path / "elsewhere.safetensors")
+    (folder / UNET).symlink_to(tmp_path / "elsewhere.safetensors")
+    refused(folder, "is a link that leads out of the model's folder")
+
+
+def test_a_linked_part_is_refused(copied, tmp_path):
+    folder = copied()
+    (folder / "unet").rename(tmp_path / "elsewhere")
+    (folder / "unet").symlink_to(tmp_path / "elsewhere")
+    refused(folder, "is a link that leads out of the model's folder")
+
+
+def test_the_links_of_the_hubs_own_cache_are_followed(copied, tmp_path):
+    made = copied()
+    model = tmp_path / "models--somebody--tiny"
+    folder = model / "snapshots" / "0123abcd"
+    folder.parent.mkdir(parents=True)
+    (model / "blobs").mkdir()
+    made.rename(folder)
+    for file in [p for p in folder.rglob("*") if p.is_file()]:
+        blob = model / "blobs" / str(abs(hash(str(file))))
+        file.rename(blob)
+        file.symlink_to(os.path.relpath(blob, file.parent))
+    assert catalog.find(str(folder)).card.title == "somebody/tiny"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '"x"', "\x00", "{" * 100_000])
+@pytest.mark.parametrize("file", ["model_index.json", "unet/config.json",
+                                  "scheduler/scheduler_config.json"])  # fmt: skip
+def test_broken_json_is_refused_with_the_file(copied, file, text):
+    folder = copied()
+    (folder / file).write_text(text)
+    refused(folder, f"{file.split('/')[-1]} is (damaged|not a JSON object)")
+
+
+def test_a_missing_index_says_what_to_give(copied):
+    folder = copied()
+    (folder / "model_index.json").unlink()
+    with pytest.raises(InputError, match="folder"):
+        catalog.find(str(folder))
+
+
+def test_a_missing_part_is_named(edited):
+    refused(edited("model_index.json", lambda v: v.pop("unet")), "has no 'unet', which a DDPMPip")
+
+
+def test_an_unknown_scheduler_is_refused_with_the_known_ones(edited):
+    change = {"scheduler": ["diffusers", "MadeUpScheduler"]}
+    folder = edited("model_index.json", lambda v: v.update(change))
+    refused(folder, "scheduler MadeUpScheduler is not known here; known are DDPMScheduler, DDIM")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"prediction_type": "magic"}, "prediction_type 'magic' is not known; known are epsilon"),
+        ({"beta_schedule": "magic"}, "beta_schedule 'magic' is not known; known are linear"),
+        ({"beta_start": "x"}, "beta_start = 'x' is not a number"),
+        ({"beta_start": 0.5, "beta_end": 0.1}, "are no betas"),
+        ({"num_train_timesteps": 0}, "are no betas"),
+        ({"num_train_timesteps": 1.5}, "is not a whole number"),
+        ({"timestep_spacing": "magic"}, "timestep_spacing 'magic' is not known"),
+    ],
+)
+def test_a_scheduler_of_impossible_facts_is_refused(edited, change, message):
+    refused(edited("scheduler/scheduler_config.json", lambda v: v.update(change)), message)
+
+
+def rewrite(folder, change, file=UNET):
+    tensors = load_file(folder / file)
+    change(tensors)
+    save_file(tensors, folder / file)
+
+
+def test_a_missing_tensor_is_refused_where_diffusers_would_make_one_up(copied):
+    folder = copied()
+    rewrite(folder, lambda tensors: tensors.pop("conv_in.weight"))
+    refused(folder, "lacks tensor 'conv_in.weight': fetch the model's weights again")
+
+
+def test_a_tensor_of_another_shape_is_refused_by_name(copied):
+    folder = copied()
+    rewrite(folder, lambda tensors: tensors.update({"conv_in.weight": torch.zeros(8, 2, 3, 3)}))
+    refused(folder, r"tensor 'conv_in.weight' has shape \(8, 2, 3, 3\), the configuration asks")
+
+
+def test_a_tensor_too_many_is_told_of_and_left_alone(copied, caplog):
+    folder = copied()
+    rewrite(folder, lambda tensors: tensors.update({"stray": torch.zeros(2)}))
+    sampling.open_model(catalog.find(str(folder)), "cpu")
+    assert "tensors that its network does not use: tensor 'stray'" in caplog.text
+
+
+def test_weights_that_are_not_finite_are_told_of_by_name(copied, caplog):
+    folder = copied()
+    rewrite(folder, lambda tensors: tensors["conv_in.bias"].fill_(float("nan")))
+    sampling.open_model(catalog.find(str(folder)), "cpu")
+    assert "NaN or infinite values in tensor 'conv_in.bias'" in caplog.text
+
+
+def test_a_configuration_of_a_million_channels_costs_nothing(edited):
+    folder = edited("unet/config.json", lambda v: v.update(block_out_channels=[2**20, 2**20]))
+    refused(folder, "shape|damaged|memory")
+
+
+def test_a_size_beyond_any_model_is_refused(edited):
+    folder = edited("unet/config.json", lambda v: v.update(sample_size=2**40))
+    refused(folder, "sample_size = 1099511627776 is larger than any model's")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "incomplete: 0 bytes"),
+        (struct.pack("<Q", 2**63) + b"{}", "its header would take 9223372036854775808 bytes"),
+        (struct.pack("<Q", 200 * 2**20) + b"{}", "its header would take 209715200 bytes"),
+        (struct.pack("<Q", 4096) + b"{", "its header is cut off"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git-lfs pointer"),
+        (b"<!DOCTYPE html><html>not found</html>", "a web page"),
+        (b'{"error": "not found"}' + b" " * 60, "a JSON text"),
+        (b"\x80\x04\x95" + b"\x00" * 80, "a Python pickle"),
+    ],
+)
+def test_what_is_no_safetensors_file_is_told_as_what_it_is(copied, content, message):
+    folder = copied()
+    (folder / UNET).write_bytes(content)
+    refused(folder, message)
+
+
+def test_a_truncated_file_is_incomplete(copied):
+    folder = copied()
+    whole = (folder / UNET).read_bytes()
+    (folder / UNET).write_bytes(whole[:-100])
+    refused(folder, "is incomplete: the last 100 bytes are missing")
+
+
+def with_header(entries, data=b"\0" * 8):
+    raw = entries if isinstance(entries, bytes) else json.dumps(entries).encode()
+    return struct.pack("<Q", len(raw)) + raw + data
+
+
+def tensor(start, end, shape=(1,), dtype="F32"):
+    return {"dtype": dtype, "shape": list(shape), "data_offsets": [start, end]}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (with_header({"a": tensor(0, 8)}), "does not take the 8 bytes"),
+        (with_header({"a": tensor(0, 4), "b": tensor(2, 6)}), "overlaps or leaves a hole"),
+        (with_header({"a": tensor(4, 8)}), "overlaps or leaves a hole"),
+        (with_header({"a": tensor(0, 4)}), "4 bytes follow the last tensor"),
+        (with_header(b'{"a": {}, "a": {}}'), "a name occurs twice"),
+        (with_header({"a": tensor(0, 8, (2**40, 2**40))}), "does not take the 8 bytes"),
+        (with_header({"a": tensor(0, 8, dtype="F7")}), "unknown number type 'F7'"),
+        (with_header(b'{"\xff": 1}'), "damaged safetensors header"),
+    ],
+)
+def test_a_header_that_lies_is_refused(copied, content, message):
+    folder = copied()
+    (folder / UNET).write_bytes(content)
+    refused(folder, message)
+
+
+class Evil:
+    def __reduce__(self):
+        return os.system, ("touch $MARKER",)
+
+
+def test_a_folder_of_pickles_alone_is_refused_unread(copied):
+    folder = copied()
+    (folder / UNET).unlink()
+    torch.save({"conv_in.weight": Evil()}, folder / "unet/diffusion_pytorch_model.bin")
+    refused(folder, "as a Python pickle .*which can run code: fetch the .safetensors")
+
+
+def test_python_files_in_the_folder_are_mentioned_and_never_run(copied):
+    folder = copied()
+    (folder / "my_pipe.py").write_text(EVIL)
+    card = catalog.find(str(folder)).card
+    assert "my_pipe.py is never run" in card.notes
+
+
+def test_a_file_that_shrinks_after_it_was_opened_does_not_kill_the_process(copied):
+    folder = copied()
+    model = sampling.open_model(catalog.find(str(folder)), "cpu")
+    os.truncate(folder / UNET, 10)
+    spec = sampling.spec_for(model.card, steps=1)
+    records = list(sampling.sample_into(sampling.trajectory_for(model.card, spec), model))
+    assert np.isfinite(records[-1].x_t).all()
+
+
+def test_without_the_extra_the_one_command_is_named(copied, monkeypatch):
+    from diffview.models import hf
+
+    monkeypatch.setattr(hf, "_installed", lambda name: name != "transformers")
+    refused_for = "need transformers, not installed here: python -m pip install 'diffview.hf.'"
+    refused(copied(), refused_for)
+
+
+def test_a_card_is_read_without_torch_and_diffusers(pipelines):
+    import subprocess
+
+    folder = pipelines("sd")[1]
+    code = (
+        "import sys; from diffview.models import catalog;"
+        f"card = catalog.find({str(folder)!r}).card; print(card.family, card.parameters);"
+        "assert not {'torch', 'diffusers', 'transformers'} & sys.modules.keys()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("diffusers")
+
+
+def test_the_card_says_what_the_folder_says(pipelines):
+    pipeline, folder = pipelines("sd2")
+    (folder / "README.md").write_text("---\nlicense: openrail++\ntags:\n- x\n---\n# Tiny\n")
+    card = catalog.find(str(folder)).card
+    assert card.prediction == "v"
+    assert (card.data_shape, card.picture_shape) == ((4, 8, 8), (3, 16, 16))
+    assert card.takes_text and card.text_tokens == 77
+    assert card.licence == "openrail++"
+    parts = (pipeline.unet, pipeline.vae, pipeline.text_encoder)
+    assert card.parameters == sum(p.numel() for part in parts for p in part.parameters())
+    acp = pipeline.scheduler.alphas_cumprod
+    assert card.schedule.T == 1000 and card.schedule.name == "scaled_linear"
+    np.testing.assert_allclose(card.schedule.level(500).alphas_cumprod, acp[500], rtol=1e-5)
+    assert len(card.weights_sha256) == 64

@@ -1,0 +1,272 @@
+"""Our samplers on our own loading of a folder, against the family's own pipeline of diffusers.
+
+Both start from the same latents. The pipeline's scheduler is exchanged for each sampler, with the
+settings under which it does what its paper says (the trailing grid, ending at alpha = 1).
+"""
+
+from __future__ import annotations
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+
+from diffview.models import catalog, sampling
+
+STEPS = 5  # divides 1000, so that diffusers' trailing DDIM moves along its own grid
+
+SCHEDULERS = {
+    "ddim": (diffusers.DDIMScheduler, {"set_alpha_to_one": True, "clip_sample": False}),
+    "euler": (diffusers.EulerDiscreteScheduler, {}),
+    "dpmpp_2m": (diffusers.DPMSolverMultistepScheduler, {}),
+}
+
+
+@pytest.fixture
+def opened(pipelines):
+    """name -> (pipeline, our model of its folder)."""
+
+    def get(name):
+        pipeline, folder = pipelines(name)
+        return pipeline, sampling.open_model(catalog.find(str(folder)), "cpu")
+
+    return get
+
+
+def ours(model, start, **choices):
+    spec = sampling.spec_for(
+        model.card, steps=STEPS, seeds=range(len(start)), guidable=model.card.guidable, **choices
+    )
+    trajectory = sampling.trajectory_for(model.card, spec)
+    for _ in sampling.sample_into(trajectory, model, start.numpy()):
+        pass
+    return trajectory
+
+
+def noise(*shape):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(1))
+
+
+def close(ours, theirs):
+    """Within 1e-5 of the largest value, or of 1: both sides compute in float32."""
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    assert ours.shape == theirs.shape
+    assert np.abs(ours - theirs).max() <= 1e-5 * max(1.0, np.abs(theirs).max())
+
+
+def recorded(scheduler):
+    """The scheduler, and the list that its estimates of x_0 will go to."""
+    estimates, step = [], scheduler.step
+
+    def noting(*args, return_dict=True, **more):
+        out = step(*args, return_dict=True, **more)
+        estimates.append(getattr(out, "pred_original_sample", None))
+        return out if return_dict else (out.prev_sample, estimates[-1])
+
+    scheduler.step = noting
+    return scheduler, estimates
+
+
+def exchanged(pipeline, sampler):
+    cls, settings = SCHEDULERS[sampler]
+    config = dict(pipeline.scheduler.config) | {"timestep_spacing": "trailing", **settings}
+    return cls.from_config({k: v for k, v in config.items() if not k.startswith("_")})
+
+
+def by_hand(scheduler, network, start, keep=lambda out: None):
+    """The loop of every pipeline: scale, ask, step; in the units of x_T = start."""
+    scheduler.set_timesteps(STEPS)
+    x = start * scheduler.init_noise_sigma
+    for t in scheduler.timesteps:
+        out = network(scheduler.scale_model_input(x, t), t)
+        stepped = scheduler.step(out, t, x)
+        keep(stepped)
+        x = stepped.prev_sample
+    return x
+
+
+def first_state(start, scheduler):
+    """What x_T is in our coordinates, where alpha^2 + sigma^2 = 1."""
+    scale = float(scheduler.init_noise_sigma)
+    return start * scale / (1 + scale**2) ** 0.5 if scale != 1 else start
+
+
+@pytest.mark.parametrize("sampler", SCHEDULERS)
+@pytest.mark.parametrize("name", ["ddim", "classes"])
+def test_pixels_equal_diffusers(opened, sampler, name):
+    pipeline, model = opened(name)
+    scheduler, start = exchanged(pipeline, sampler), noise(2, 3, 16, 16)
+    labels = torch.tensor([3, 3]) if name == "classes" else None
+    estimates = []
+    with torch.no_grad():
+        theirs = by_hand(
+            scheduler,
+            lambda x, t: pipeline.unet(x, t, class_labels=labels).sample,
+            start,
+            lambda out: estimates.append(getattr(out, "pred_original_sample", None)),
+        )
+    label = {"label": 3} if name == "classes" else {}
+    run = ours(model, first_state(start, scheduler), sampler=sampler, spacing="trailing", **label)
+    close(run[STEPS].x_t, theirs)
+    if sampler != "dpmpp_2m":
+        for i, estimate in enumerate(estimates):
+            close(run[i].x0_hat, estimate)
+
+
+def test_ddpm_takes_its_schedule_and_clipping_from_its_configuration(opened):
+    """The whole of DDPMPipeline, with the noise it drew itself."""
+    pipeline, model = opened("ddpm")
+    assert dict(model.card.defaults["options"]) == {"clip": "clamp", "rederive_eps": False}
+    scheduler = diffusers.DDIMScheduler.from_config(pipeline.scheduler.config)
+    assert scheduler.config.clip_sample and scheduler.config.timestep_spacing == "leading"
+    start = noise(2, 3, 16, 16)
+    with torch.no_grad():
+        theirs = by_hand(scheduler, lambda x, t: pipeline.unet(x, t).sample, start)
+    run = ours(model, start)
+    assert (run.spec.sampler, run.spec.spacing) == ("ddim", "leading")
+    close(run[STEPS].x_t, theirs)
+
+
+@pytest.mark.parametrize("sampler", SCHEDULERS)
+def test_latents_and_pictures_of_ldm_equal_diffusers(opened, sampler):
+    pipeline, model = opened("ldm")
+    scheduler, start = exchanged(pipeline, sampler), noise(2, 3, 8, 8)
+    with torch.no_grad():
+        theirs = by_hand(scheduler, lambda x, t: pipeline.unet(x, t).sample, start)
+        vqvae = pipeline.vqvae
+        pictures = vqvae.decode(theirs / vqvae.config.scaling_factor).sample
+    run = ours(model, first_state(start, scheduler), sampler=sampler, spacing="trailing")
+    close(run[STEPS].x_t, theirs)
+    decoded = model.decode(torch.tensor(run[STEPS].x_t))
+    assert tuple(decoded.shape[1:]) == model.card.picture_shape == (3, 16, 16)
+    close(model.decode(theirs), pictures)
+
+
+@pytest.mark.parametrize("guidance", [1.0, 4.0])
+@pytest.mark.parametrize("sampler", ["ddim", "dpmpp_2m"])
+def test_dit_equals_its_pipeline(opened, sampler, guidance):
+    pipeline, model = opened("dit")
+    assert model.card.classes[7] == "kind 7" and len(model.card.classes) == 1000
+    pipeline.scheduler, estimates = recorded(exchanged(pipeline, sampler))
+    start = torch.randn((2, 4, 8, 8), generator=torch.manual_seed(5))
+    pictures = pipeline([7, 7], guidance, torch.manual_seed(5), STEPS, output_type="np").images
+    run = ours(model, start, sampler=sampler, spacing="trailing", label=7, guidance=guidance)
+    shown = model.decode(torch.tensor(run[STEPS].x_t)).permute(0, 2, 3, 1)
+    close((shown / 2 + 0.5).clamp(0, 1), pictures)
+    if sampler == "ddim":
+        for record, estimate in zip(run, estimates, strict=False):
+            close(record.x0_hat, estimate[:2])
+
+
+@pytest.mark.parametrize("guidance", [1.0, 4.0])
+def test_dit_by_euler_equals_diffusers_loop(opened, guidance):
+    """By hand: the pipeline itself steps from the input it scaled for the network."""
+    pipeline, model = opened("dit")
+    scheduler, start = exchanged(pipeline, "euler"), noise(2, 4, 8, 8)
+
+    def guided(x, t):
+        labels = torch.tensor([1000, 1000, 7, 7])
+        out = pipeline.transformer(torch.cat([x, x]), timestep=t[None], class_labels=labels)
+        without, under = out.sample[:, :4].chunk(2)
+        return without + guidance * (under - without)
+
+    with torch.no_grad():
+        theirs = by_hand(scheduler, guided, start)
+    first = first_state(start, scheduler)
+    run = ours(model, first, sampler="euler", spacing="trailing", label=7, guidance=guidance)
+    close(run[STEPS].x_t, theirs)
+
+
+TEXT = ["sd", "sd2", "sdxl", "pixart", "pixart_alpha"]
+
+
+@pytest.mark.parametrize("guidance", [1.0, 4.0])
+@pytest.mark.parametrize("sampler", SCHEDULERS)
+@pytest.mark.parametrize("name", TEXT)
+def test_text_to_latents_equals_the_familys_pipeline(opened, name, sampler, guidance):
+    pipeline, model = opened(name)
+    scheduler = exchanged(pipeline, sampler)
+    pipeline.scheduler, estimates = recorded(scheduler)
+    start = noise(2, 4, 8, 8)
+    more = {"use_resolution_binning": False} if "pixart" in name else {}
+    theirs = pipeline(
+        ["a cat", "a cat"], num_inference_steps=STEPS, guidance_scale=guidance,
+        latents=start.clone(), output_type="latent", height=16, width=16, **more,
+    ).images  # fmt: skip
+    run = ours(
+        model, first_state(start, scheduler), sampler=sampler, spacing="trailing",
+        prompt="a cat", guidance=guidance,
+    )  # fmt: skip
+    close(run[STEPS].x_t, theirs)
+    if sampler != "dpmpp_2m":
+        assert len(estimates) == STEPS
+        for record, estimate in zip(run, estimates, strict=False):
+            close(record.x0_hat, estimate)
+
+
+@pytest.mark.parametrize("name", TEXT)
+def test_negative_prompts_and_pictures_equal_the_familys_pipeline(opened, name):
+    pipeline, model = opened(name)
+    pipeline.scheduler = exchanged(pipeline, "ddim")
+    start = noise(1, 4, 8, 8)
+    more = {"use_resolution_binning": False} if "pixart" in name else {}
+    theirs = pipeline(
+        "a cat", negative_prompt="dog", num_inference_steps=STEPS, guidance_scale=3.0,
+        latents=start.clone(), output_type="np", height=16, width=16, **more,
+    ).images  # fmt: skip
+    run = ours(
+        model, start, sampler="ddim", spacing="trailing", prompt="a cat",
+        negative_prompt="dog", guidance=3.0,
+    )  # fmt: skip
+    shown = model.decode(torch.tensor(run[STEPS].x_t)).permute(0, 2, 3, 1)
+    close((shown / 2 + 0.5).clamp(0, 1), theirs)
+
+
+def test_sdxl_tells_no_prompt_from_an_empty_one(opened):
+    _, model = opened("sdxl")
+    assert not model.null_condition(1).any()
+    assert model.encode([""]).any()
+
+
+@pytest.mark.parametrize("guidance", [1.0, 4.0])
+@pytest.mark.parametrize("name", ["sd3", "sd3_short"])
+def test_sd3_equals_its_pipeline_by_flow_euler(opened, name, guidance):
+    pipeline, model = opened(name)
+    start = noise(2, 4, 8, 8)
+    theirs = pipeline(
+        ["a cat", "a cat"], num_inference_steps=STEPS, guidance_scale=guidance,
+        latents=start.clone(), output_type="latent", height=16, width=16,
+    ).images  # fmt: skip
+    run = ours(model, start, prompt="a cat", guidance=guidance, options={"compat": "diffusers"})
+    assert run.spec.sampler == "flow_euler"
+    close(run[STEPS].x_t, theirs)
+    vae = pipeline.vae
+    with torch.no_grad():
+        pictures = vae.decode(theirs / vae.config.scaling_factor + vae.config.shift_factor).sample
+    close(model.decode(theirs), pictures)
+
+
+@pytest.mark.parametrize("name", ["flux", "schnell"])
+def test_flux_equals_its_pipeline(opened, name):
+    pipeline, model = opened(name)
+    assert model.card.data_shape == (4, 8, 8)
+    start = noise(2, 4, 8, 8)
+    theirs = pipeline(
+        ["a cat", "a cat"], num_inference_steps=STEPS, guidance_scale=3.5, height=16, width=16,
+        latents=pipeline._pack_latents(start, 2, 4, 8, 8), output_type="latent",
+    ).images  # fmt: skip
+    run = ours(model, start, prompt="a cat", guidance=1.0)
+    assert (run.spec.sampler, run.spec.spacing) == ("flow_euler", "trailing")
+    close(run[STEPS].x_t, pipeline._unpack_latents(theirs, 16, 16, 2))
+
+
+def test_true_guidance_of_flux_equals_its_pipeline(opened):
+    pipeline, model = opened("flux")
+    start = noise(1, 4, 8, 8)
+    theirs = pipeline(
+        "a cat", negative_prompt="dog", true_cfg_scale=2.0, num_inference_steps=STEPS,
+        guidance_scale=3.5, height=16, width=16, output_type="latent",
+        latents=pipeline._pack_latents(start, 1, 4, 8, 8),
+    ).images  # fmt: skip
+    run = ours(model, start, prompt="a cat", negative_prompt="dog", guidance=2.0)
+    close(run[STEPS].x_t, pipeline._unpack_latents(theirs, 16, 16, 2))
