@@ -1,8 +1,9 @@
-"""Emoji packages of the same make as the real ones, but tiny: for all who read them."""
+"""For tests in several folders: tiny emoji packages, and tiny models that write token by token."""
 
 import io
 import json
 import tarfile
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -61,3 +62,72 @@ def emoji_folder(tmp_path_factory):
     noto = {f"package/img/google/64/{code}.png": clear for code in codes}
     package(folder / "emoji-datasource-google-16.0.0.tgz", noto)
     return folder
+
+
+WORDS = ("red", "green", "apple", "cat")
+
+
+@pytest.fixture(scope="session")
+def writers(tmp_path_factory) -> Path:
+    """A folder with text.safetensors (16 tokens of 12 codes), its tokenizer, pixel.safetensors."""
+    import torch
+
+    folder = tmp_path_factory.mktemp("writers")
+    torch.manual_seed(0)
+    _write_text(folder, _write_tokenizer(folder))
+    _write_pixel(folder)
+    return folder
+
+
+def _write_tokenizer(folder):
+    from diffview.models.tokenizer import Tokenizer, TokenizerConfig
+
+    shape = TokenizerConfig(size=16, codes=12, depth=2, narrow=4, wide=8, blocks=1)
+    tokenizer = Tokenizer(shape)
+    tokenizer.codebook.normal_()
+    card = _card("tokens", "tokenizer", (3, 16, 16), "tokens")
+    _write(folder / "tokens.safetensors", tokenizer, shape.to_json(), card)
+    return tokenizer
+
+
+def _write_text(folder, tokenizer):
+    from diffview.models.first_stage import FirstStage
+    from diffview.models.token_transformer import TokenTransformer, TokenTransformerConfig
+
+    stage = FirstStage(WORDS, str(folder / "tokens.safetensors"), tokenizer.codebook_sha256)
+    shape = TokenTransformerConfig(stage, codes=12, grid=4, width=32, layers=2)
+    network = TokenTransformer(shape)
+    network.head.weight.data.mul_(5)  # else all tokens are about as likely
+    card = _card(
+        "tiny-ar", "token_text", (1, 4, 4), "next",
+        value_range=(0.0, 11.0), latent=True, text_tokens=8, vocabulary=WORDS,
+        picture_shape=(3, 16, 16), defaults={"guidance": 3.0, "prompt": "red apple"},
+    )  # fmt: skip
+    _write(folder / "text.safetensors", network, shape.to_json(), card)
+
+
+def _write_pixel(folder):
+    from diffview.models.pixel_cnn import PixelCnn, PixelCnnConfig
+
+    shape = PixelCnnConfig(size=5, classes=3, levels=8, width=8, blocks=2)
+    card = _card(
+        "tiny-pixel", "pixel_cnn", (1, 5, 5), "next", classes=("Shirt", "Sneaker", "Bag"),
+        value_range=(0.0, 7.0), defaults={"guidance": 1.0, "label": 1},
+    )  # fmt: skip
+    _write(folder / "pixel.safetensors", PixelCnn(shape), shape.to_json(), card)
+
+
+def _card(model_id, family, shape, prediction, **facts):
+    from diffview.engine import schedules
+    from diffview.models.card import ModelCard
+
+    cosine = schedules.named("cosine")
+    return ModelCard(model_id, model_id, family, shape, prediction, cosine, **facts)
+
+
+def _write(path, network, config, card):
+    from diffview import tensorfile
+
+    told = {"diffview.card": json.dumps(card.to_json()), "diffview.config": json.dumps(config)}
+    weights = {name: tensor.detach().numpy() for name, tensor in network.state_dict().items()}
+    tensorfile.write_numpy(path, weights, told)

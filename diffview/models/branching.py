@@ -371,8 +371,8 @@ def _check(spec: RunSpec, card: ModelCard, k: int, *, other_seeds: bool) -> None
             )
     if other_seeds and not _adds_noise(spec, card):
         raise InputError(
-            f"sampler '{spec.sampler}' adds no noise after step {k}, so other seeds would change "
-            f"nothing: choose one that does, {_WITH_NOISE}"
+            f"sampler '{spec.sampler}' {_lacks(spec)} after step {k}, so other seeds would change "
+            f"nothing: {_instead(spec)}"
         )
 
 
@@ -382,15 +382,23 @@ def _check_completions(spec: RunSpec, card: ModelCard, k: int, n: int) -> None:
     same = f"so all {n} completions would be one"
     if not _adds_noise(spec, card):
         raise InputError(
-            f"sampler '{spec.sampler}' adds no noise after step {k}, {same}: choose a sampler that "
-            f"does, {_WITH_NOISE}"
+            f"sampler '{spec.sampler}' {_lacks(spec)} after step {k}, {same}: {_instead(spec)}"
         )
-    if k == spec.n_steps - 1:
+    if k == spec.n_steps - 1 and not spec.by_token:
         raise InputError(f"no noise comes in after the last step, {same}: choose an earlier one")
 
 
-_WITH_NOISE = "such as ddpm, euler_ancestral or ddim with eta=1"
+def _lacks(spec: RunSpec) -> str:
+    return "leaves nothing to chance" if spec.by_token else "adds no noise"
+
+
+def _instead(spec: RunSpec) -> str:
+    if spec.by_token:
+        return "choose a temperature above 0, and more tokens than one to draw from"
+    return "choose one that does, such as ddpm, euler_ancestral or ddim with eta=1"
 
 
 def _adds_noise(spec: RunSpec, card: ModelCard) -> bool:
+    if spec.by_token:
+        return spec.option("temperature") != 0 and spec.option("top_k") != 1
     return "noise_path" not in specs.idle(spec, sampling.facts_of(card))

@@ -62,6 +62,26 @@ class ModelCard:
         return self.prediction not in ("class", "tokens")
 
     @property
+    def by_token(self) -> bool:
+        """Whether it writes token by token: what it predicts is the next one."""
+        return self.prediction == "next"
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens it writes, 0 where it writes none."""
+        return math.prod(self.data_shape) if self.by_token else 0
+
+    @property
+    def codes(self) -> int:
+        """How many different tokens it tells apart, 0 where it writes none."""
+        return int(self.value_range[1]) + 1 if self.by_token else 0
+
+    @property
+    def coded(self) -> bool:
+        """Whether its samples must be decoded before they can be seen."""
+        return self.by_token or (self.latent and bool(self.picture_shape))
+
+    @property
     def takes_text(self) -> bool:
         """Whether its condition is a prompt."""
         return self.text_tokens > 0

@@ -69,6 +69,75 @@ class PixelCnn(nn.Module):
         out: Tensor = self.leave(h)
         return out
 
+    def begin(self, label: Tensor) -> tuple[Painting, Tensor]:
+        """A painting of nothing for label (B,), and the logits (B, levels) of the first pixel."""
+        painting = Painting(self, label)
+        return painting, self._next(painting)
+
+    def follow(self, painting: Painting, level: Tensor) -> Tensor:
+        """Paint one more pixel, level (B,); the logits (B, levels) of the one after it."""
+        x = level.float() / (self.config.levels - 1) * 2 - 1
+        painting.entered.put(torch.stack([x, torch.ones_like(x)], dim=1), *painting.place)
+        painting.count += 1
+        return self._next(painting)
+
+    def _next(self, painting: Painting) -> Tensor:
+        """What `forward` says of one pixel: each layer is computed at its place alone."""
+        h = painting.entered.seen_from(*painting.place)
+        for block, said, seen in zip(self.blocks, painting.said, painting.seen, strict=True):
+            assert isinstance(block, Block)
+            inner = pointwise(block.down, F.silu(h)) + said
+            seen.put(F.silu(inner), *painting.place)
+            h = h + pointwise(block.up, F.silu(seen.seen_from(*painting.place)))
+        for layer in self.leave:
+            h = pointwise(layer, h) if isinstance(layer, nn.Conv2d) else layer(h)
+        return h
+
+
+class Painting:
+    """What is remembered of `count` pixels: all that each masked convolution looks at."""
+
+    def __init__(self, network: PixelCnn, label: Tensor) -> None:
+        batch, size = len(label), network.config.size
+        blocks = [block for block in network.blocks if isinstance(block, Block)]
+        heard = network.embed_class(label)
+        self.said = [pointwise(block.said, heard) for block in blocks]
+        self.entered = Seen(network.enter, batch, size)
+        self.seen = [Seen(block.masked, batch, size) for block in blocks]
+        self.count, self._size = 0, size
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Row and column of the next pixel."""
+        return divmod(self.count, self._size)
+
+
+class Seen:
+    """The map (B, C, S, S) that a masked convolution looks at, written pixel by pixel."""
+
+    def __init__(self, conv: Masked, batch: int, size: int) -> None:
+        self._margin, taps = conv.kernel_size[0] // 2, int(conv.mask.sum())
+        shape = (batch, conv.in_channels, size + self._margin, size + 2 * self._margin)
+        self._map = conv.weight.new_zeros(shape)
+        self._taps, self._bias = taps, conv.bias
+        self._weight = conv.weight.flatten(2)[:, :, :taps].flatten(1)
+
+    def put(self, values: Tensor, row: int, column: int) -> None:
+        """Write the values (B, C) of one pixel."""
+        self._map[:, :, row + self._margin, column + self._margin] = values
+
+    def seen_from(self, row: int, column: int) -> Tensor:
+        """The convolution at one pixel, (B, width_out)."""
+        window = self._map[
+            :, :, row : row + self._margin + 1, column : column + 2 * self._margin + 1
+        ]
+        return F.linear(window.flatten(2)[:, :, : self._taps].flatten(1), self._weight, self._bias)
+
+
+def pointwise(conv: nn.Conv2d, h: Tensor) -> Tensor:
+    """A convolution of 1 x 1 on single pixels (B, width)."""
+    return F.linear(h, conv.weight.flatten(1), conv.bias)
+
 
 class Block(nn.Module):
     """1 x 1, masked, 1 x 1 around a residual; the class is added where the map is narrow."""

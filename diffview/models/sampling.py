@@ -22,6 +22,7 @@ import diffview
 from diffview import tensorfile
 from diffview.engine import samplers
 from diffview.engine import spec as specs
+from diffview.engine.conflicts import NO_START
 from diffview.engine.levels import NoiseLevel
 from diffview.engine.options import TIMES, Value, numbers
 from diffview.engine.spacings import LIST
@@ -61,6 +62,9 @@ Prompt = str | Sequence[str] | None
 
 def default(card: ModelCard, name: str) -> Any:
     """The card's own default for `name` (a key of DEFAULTS), else the general one."""
+    if card.by_token and name in ("sampler", "steps"):
+        own = {"sampler": next(iter(samplers.by_token())), "steps": card.tokens}
+        return card.defaults.get(name, own[name])
     value = card.defaults.get(name, DEFAULTS[name])
     return min(value, card.schedule.T) if name == "steps" else value
 
@@ -97,6 +101,11 @@ def spec_for(
         needs = "a prompt" if card.takes_text else f"a label: {_classes(card)}"
         raise InputError(f"model '{card.id}' cannot do without a condition: give {needs}")
     name = sampler or default(card, "sampler")
+    if card.by_token and spacing is not None:
+        raise InputError(
+            f"model '{card.id}' writes every token once, in reading order: there is no spacing to "
+            "choose, leave it out"
+        )
     if steps is None and spacing == LIST:
         steps = _listed(card, name, options or {})
     spec = specs.checked(
@@ -140,6 +149,7 @@ def facts_of(card: ModelCard, *, guidable: bool = True) -> Facts:
         learned_variance=card.learned_variance,
         latent=card.latent,
         text=card.takes_text,
+        tokens=card.tokens,
     )
 
 
@@ -207,7 +217,7 @@ def trajectory_for(card: ModelCard, spec: RunSpec, budget: int | None = None) ->
     It keeps fewer steps where it must. Raises InputError when not even two steps fit.
     """
     limit = DEFAULT_BUDGET if budget is None else budget
-    stride = stride_within(spec, card.data_shape, limit)
+    stride = stride_within(spec, card.data_shape, limit, card.codes)
     levels = spec.levels(card.schedule)
     return Trajectory(spec, card.data_shape, stride, planned(levels, stride))
 
@@ -300,6 +310,8 @@ def read_init_noise(path: Path, spec: RunSpec, card: ModelCard) -> Float32:
 
     Raises InputError when it is missing, not finite, or of another shape than the run needs.
     """
+    if card.by_token:
+        raise InputError(NO_START)
     header = tensorfile.read_header(path)
     if "x" not in header.tensors:
         held = ", ".join(list(header.tensors)[:8]) or "none"

@@ -116,7 +116,8 @@ class TokenTransformer(nn.Module):
     def _embedded(self, tokens: Tensor, first: int) -> Tensor:
         places = torch.arange(first, first + tokens.shape[1], device=tokens.device)
         row, column = places // self.config.grid, places % self.config.grid
-        return self.tokens(tokens) + self.rows[row] + self.columns[column]
+        out: Tensor = self.tokens(tokens) + self.rows[row] + self.columns[column]
+        return out
 
     def _logits(self, h: Tensor) -> Tensor:
         out: Tensor = self.head(self.norm(h))

@@ -52,3 +52,17 @@ def test_the_class_is_heard_and_the_shape_is_a_row_of_logits_for_each_pixel():
 def test_a_configuration_of_no_network_is_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         PixelCnnConfig(**{**TINY.to_json(), **wrong})
+
+
+def test_painted_pixel_by_pixel_the_logits_are_those_of_the_whole_picture():
+    torch.manual_seed(1)
+    network = PixelCnn(TINY).eval()
+    pixels = torch.randint(0, 8, (2, 9, 9), generator=torch.Generator().manual_seed(2))
+    label = torch.tensor([1, 3])
+    with torch.no_grad():
+        whole = network(pixels, label).flatten(2)
+        painting, logits = network.begin(label)
+        found = [logits]
+        for place in range(80):
+            found.append(network.follow(painting, pixels.flatten(1)[:, place]))
+    torch.testing.assert_close(torch.stack(found, dim=2), whole, rtol=1e-4, atol=1e-5)
