@@ -8,10 +8,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from diffview.api import Run, SamplingError, explore, load, open, sample, wrap
+    from diffview.api import (
+        Inversion,
+        Run,
+        SamplingError,
+        explore,
+        invert,
+        load,
+        open,
+        sample,
+        wrap,
+    )
 
 __version__ = "0.1.0"
-__all__ = ["Run", "SamplingError", "__version__", "explore", "load", "open", "sample", "wrap"]
+__all__ = [
+    "Inversion",
+    "Run",
+    "SamplingError",
+    "__version__",
+    "explore",
+    "invert",
+    "load",
+    "open",
+    "sample",
+    "wrap",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,6 @@ import inspect
 import operator
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -28,27 +27,35 @@ from diffview import places
 from diffview.engine import samplers, session
 from diffview.engine.guidance import Classifier
 from diffview.engine.options import Value
-from diffview.engine.run import Guide
-from diffview.engine.spec import Guidance, RunSpec, declared_options, parse_seeds
-from diffview.engine.trajectory import Trajectory
-from diffview.errors import DiffviewError, InputError
+from diffview.engine.spec import Guidance, declared_options, parse_seeds
+from diffview.errors import InputError
 from diffview.models import catalog, guides, sampling
-from diffview.models.card import ModelCard
 from diffview.models.sampling import Label, Model, Prompt
 from diffview.models.wrapped import wrap
+from diffview.stepping import Inversion, SamplingError, Stepping, fill, guide_of
+from diffview.stepping import invert as inverted
 
-__all__ = ["Run", "SamplingError", "explore", "load", "open", "sample", "wrap"]
+__all__ = [
+    "Inversion",
+    "Run",
+    "SamplingError",
+    "explore",
+    "invert",
+    "load",
+    "open",
+    "sample",
+    "wrap",
+]
 
 Seeds = int | str | Sequence[int]
 
 
-class Run:
-    """A run as tensors: K kept steps (N + 1 unless memory was short), B samples of shape D."""
+class Run(Stepping):
+    """A run as tensors: K kept steps (N + 1 unless memory was short), B samples of shape D.
 
-    def __init__(
-        self, trajectory: Trajectory, about: Mapping[str, Any], model: Model | None = None
-    ) -> None:
-        self.trajectory, self.about, self.model = trajectory, dict(about), model
+    Where a run branched off another and only one of them is guided, base and direction are NaN at
+    the steps of the other.
+    """
 
     def __repr__(self) -> str:
         spec, shape = self.spec, "x".join(map(str, self.trajectory.data_shape))
@@ -56,11 +63,6 @@ class Run:
             f"<Run of '{spec.model_id}': {spec.sampler}, {len(self.trajectory)} steps kept of "
             f"{spec.n_steps + 1}, {spec.batch} samples of {shape}, NFE {self.nfe}>"
         )
-
-    @property
-    def spec(self) -> RunSpec:
-        """All that reproduces the run."""
-        return self.trajectory.spec
 
     @property
     def nfe(self) -> int:
@@ -125,14 +127,6 @@ class Run:
         return torch.tensor(values, dtype=torch.float64)
 
 
-class SamplingError(DiffviewError):
-    """A run broke off; `run` holds the steps before it."""
-
-    def __init__(self, message: str, run: Run) -> None:
-        super().__init__(message)
-        self.run = run
-
-
 def open(model: str | Path, *, device: str = "auto") -> Model:
     """The model with this id ("fashion"), or in this file, ready to be called or sampled.
 
@@ -189,7 +183,7 @@ def sample(
         raise TypeError(_no_argument(name))
     ready = _opened(model, device)
     start = None if init_noise is None else _noise(init_noise)
-    guide_card, opened_guide = _guide(guide, ready)
+    guide_card, opened_guide = guide_of(guide, ready)
     chosen = _number_or_more(guidance)
     if not isinstance(chosen, Guidance):
         points = tuple(sorted((float(lam), float(factor)) for lam, factor in curve))
@@ -226,8 +220,58 @@ def sample(
     about = sampling.about(ready.card, device=str(ready.device), given_noise=start is not None)
     about |= guides.about(guide_card)
     run = Run(trajectory, about, ready)
-    _fill(run, ready, start, progress, opened_guide)
+    if opened_guide is not None:
+        run.guides = {spec.guidance.guide: opened_guide}
+    fill(run, sampling.sample_into(trajectory, ready, start, opened_guide), progress)
     return run
+
+
+def invert(
+    model: Model | str | Path,
+    picture: str | Path | Tensor | ArrayLike,
+    *,
+    steps: int | None = None,
+    spacing: str | None = None,
+    guidance: float | Guidance | None = None,
+    guide: Model | Classifier | str | Path | None = None,
+    label: Label = None,
+    prompt: Prompt = None,
+    negative_prompt: str | None = None,
+    options: Mapping[str, Value] | None = None,
+    refine: int = 0,
+    device: str = "auto",
+    progress: Callable[[int, int], None] | None = None,
+) -> Inversion:
+    """Follow a picture up to the x_T that DDIM without noise takes back to it, and go back.
+
+    picture: a file that pillow reads, brought to the model's shape and range, or one or more
+    samples as numbers, (*D) or (B, *D), in the model's own units. The settings are those of
+    `sample` and hold both ways. refine: iterations at each step that make the way up the inverse
+    of the way down, each as dear as a step. The result's x_T is an init_noise for another run.
+    Raises InputError for what cannot be, SamplingError when the network fails on the way back.
+    """
+    ready = _opened(model, device)
+    card, opened = guide_of(guide, ready)
+    chosen = _number_or_more(guidance)
+    if card is not None and not isinstance(chosen, Guidance):
+        chosen = guides.guidance(ready.card, scale=chosen, guide=card)
+    return inverted(
+        Run,
+        ready,
+        picture,
+        refine=_whole("refine", refine),
+        progress=progress,
+        guide=(card, opened),
+        steps=None if steps is None else _whole("steps", steps),
+        spacing=spacing,
+        guidance=chosen,
+        label=_label(label),
+        prompt=prompt,
+        negative_prompt=negative_prompt,
+        options=_named(options),
+        judge=card,
+        guidable=ready.null_condition(1) is not None,
+    )
 
 
 def load(path: str | Path) -> Run:
@@ -266,18 +310,6 @@ def _opened(model: Model | str | Path, device: str) -> Model:
             "wrapped, and leave device out here"
         )
     return model
-
-
-def _guide(given: Any, model: Model) -> tuple[ModelCard | None, Guide | None]:
-    """The guide's card, and the guide on the model's device."""
-    if given is None:
-        return None, None
-    if isinstance(given, str | Path):
-        entry = catalog.find(str(given))
-        return entry.card, guides.open_guide(entry, model.card, model.device)
-    if hasattr(given, "card"):
-        return given.card, given
-    return guides.card_of(given, model.card), guides.as_classifier(given)
 
 
 def _with_interval(
@@ -351,24 +383,3 @@ def _no_argument(name: str) -> str:
     if close:
         return f"{wrong}: did you mean '{close[0]}'?"
     return f"{wrong}; it has {', '.join(known)}"
-
-
-def _fill(
-    run: Run,
-    model: Model,
-    start: Any,
-    progress: Callable[[int, int], None] | None,
-    guide: Guide | None = None,
-) -> None:
-    with closing(sampling.sample_into(run.trajectory, model, start, guide)) as records:
-        try:
-            for record in records:
-                if progress is not None and record.i < run.spec.n_steps:
-                    progress(record.i + 1, run.spec.n_steps)
-        except InputError:
-            raise
-        except DiffviewError as error:
-            kept = len(run.trajectory)
-            raise SamplingError(
-                f"{error} ({kept} steps are in .run of this error)", run
-            ) from error

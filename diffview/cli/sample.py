@@ -6,12 +6,12 @@ Everything is checked before the model is loaded: a run that cannot be written i
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from diffview.cli import arguments, exporting, guiding
+from diffview.cli import arguments, branching, exporting, guiding
 from diffview.cli.report import Report
 from diffview.engine import divergence, samplers, session, spacings
 from diffview.engine.spec import Guidance, RunSpec, declared_options, parse_seeds
@@ -21,13 +21,15 @@ from diffview.models import catalog, conditions, guides, sampling
 from diffview.models.card import ModelCard
 from diffview.models.catalog import Entry
 
+DEFAULT_MODEL = "fashion"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags; the samplers' own options are listed at the end."""
     parser.epilog = _options_help()
     group = parser.add_argument_group("what is run")
     group.add_argument(
-        "--model", metavar="ID|FILE", default="fashion", help="see 'diffview models' (fashion)"
+        "--model", metavar="ID|FILE", help="see 'diffview models' (fashion, or that of --from)"
     )
     group.add_argument("--label", metavar="N|NAME", help="the class to draw, by number or name")
     group.add_argument("--prompt", metavar="TEXT", help="what to draw, for models that take words")
@@ -55,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"any of {', '.join(spacings.SPACINGS)} (the model's own)",
     )
     group.add_argument(
-        "--seeds", metavar="0-15", default="0", help="one sample for each: 7, 0-15 or 1,5,9-12 (0)"
+        "--seeds", metavar="0-15", help="one sample for each: 7, 0-15 or 1,5,9-12 (0)"
     )
     group.add_argument(
         "--option",
@@ -80,6 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=arguments.megabytes,
         help="memory for the kept steps; fewer are kept where it is short (2147)",
     )
+    branching.add_arguments(parser)
     exporting.add_arguments(parser, required=False)
     parser.add_argument(
         "--session", metavar="FILE", type=arguments.path, help="also save the run, as .dvsession"
@@ -109,6 +112,7 @@ class Plan:
     trajectory: Trajectory
     init_noise: Float32 | None
     guide: Entry | None = None
+    begun: branching.Begun | None = None
 
     @property
     def card(self) -> ModelCard:
@@ -123,10 +127,7 @@ def run(args: argparse.Namespace) -> int:
         _tell(plan, args, report)
         device = sampling.choose_device(args.device)
         model = sampling.open_model(plan.entry, device)
-        about = sampling.about(
-            plan.card, device=str(device), given_noise=plan.init_noise is not None
-        )
-        about |= guides.about(None if plan.guide is None else plan.guide.card)
+        about = _about(plan, str(device))
         try:
             seconds = _sample(plan, model, report)
         except DiffviewError as error:
@@ -140,7 +141,10 @@ def _plan(args: argparse.Namespace) -> Plan:
     """Everything that can be refused is refused here. Raises InputError."""
     if args.out is None and args.session is None:
         raise InputError("nothing would be written: give --out DIR, or --session FILE, or both")
-    entry = catalog.find(args.model)
+    if args.run_from is not None:
+        return _gone_on_with(args)
+    branching.refuse_without_a_run(args)
+    entry = catalog.find(args.model or DEFAULT_MODEL)
     _refuse_prompts(args, entry.card)
     if args.guidance is not None and args.prompt is None and entry.card.takes_text:
         raise InputError(f"--guidance {args.guidance:g} has nothing to steer to: give --prompt")
@@ -161,17 +165,36 @@ def _plan(args: argparse.Namespace) -> Plan:
         label=args.label,
         prompt=args.prompt,
         negative_prompt=args.negative_prompt,
-        seeds=parse_seeds(args.seeds),
+        seeds=parse_seeds(args.seeds or "0"),
         options=asked.options,
         judge=asked.card,
     )
-    if args.out is not None:
-        exporting.check(args, spec, entry.card.data_shape, entry.card)
-    if args.session is not None:
-        exporting.check_file(args.session, overwrite=args.overwrite)
+    _check_files(args, spec, entry.card)
     noise = args.init_noise and sampling.read_init_noise(args.init_noise, spec, entry.card)
     trajectory = sampling.trajectory_for(entry.card, spec, args.budget)
     return Plan(entry, spec, trajectory, noise, asked.entry)
+
+
+def _gone_on_with(args: argparse.Namespace) -> Plan:
+    begun = branching.begin(args)
+    trajectory = begun.trajectory
+    _check_files(args, trajectory.spec, begun.entry.card)
+    return Plan(begun.entry, trajectory.spec, trajectory, None, begun.guide, begun)
+
+
+def _check_files(args: argparse.Namespace, spec: RunSpec, card: ModelCard) -> None:
+    if args.out is not None:
+        exporting.check(args, spec, card.data_shape, card)
+    if args.session is not None:
+        exporting.check_file(args.session, overwrite=args.overwrite)
+
+
+def _about(plan: Plan, device: str) -> dict[str, Any]:
+    if plan.begun is not None:
+        return plan.begun.about(device)
+    given = plan.init_noise is not None
+    about = sampling.about(plan.card, device=device, given_noise=given)
+    return about | guides.about(None if plan.guide is None else plan.guide.card)
 
 
 def _refuse_prompts(args: argparse.Namespace, card: ModelCard) -> None:
@@ -213,14 +236,21 @@ def _sample(plan: Plan, model: sampling.Model, report: Report) -> list[float]:
     n_steps = plan.spec.n_steps
     seconds: list[float] = []
     report.progress("sampling", 0, n_steps)
-    guide = None if plan.guide is None else guides.open_guide(plan.guide, plan.card, model.device)
-    for record in sampling.sample_into(plan.trajectory, model, plan.init_noise, guide):
+    for record in _records(plan, model):
         done = min(record.i + 1, n_steps)
         report.progress("sampling", done, n_steps, f"  {record.seconds * 1e3:.1f} ms/step")
         left = report.remaining("sampling", done, n_steps)
         report.event("step", **_facts(record, n_steps, left))
-        seconds.append(record.seconds)
-    return seconds[:n_steps]
+        if record.i < n_steps:
+            seconds.append(record.seconds)
+    return seconds
+
+
+def _records(plan: Plan, model: sampling.Model) -> Generator[StepRecord, None, None]:
+    if plan.begun is not None:
+        return plan.begun.records(model)
+    guide = None if plan.guide is None else guides.open_guide(plan.guide, plan.card, model.device)
+    return sampling.sample_into(plan.trajectory, model, plan.init_noise, guide)
 
 
 def _facts(record: StepRecord, n_steps: int, remaining: float) -> dict[str, Any]:
