@@ -60,6 +60,42 @@ def test_the_first_step_that_differs_is_named_with_its_difference(
     )
 
 
+def test_every_recorded_tensor_is_compared_and_the_size_of_the_difference_told(
+    saved, tiny, capsys
+):
+    change(3, "direction", 0.5)
+    assert main(["verify", "b.dvsession", "--model", tiny, "--json"]) == 1
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    first = told["first"]
+    largest = np.abs(session.load(Path("b.dvsession"))[0][3].direction).max()
+    assert (first["i"], first["name"], first["sample"]) == (3, "direction", 1)
+    assert first["by"] == told["largest"] == pytest.approx(0.5)
+    assert first["relative"] == pytest.approx(0.5 / largest, rel=1e-5)
+
+
+def test_a_folder_or_a_recipe_is_refused_with_what_to_give_instead(saved, tiny, capsys):
+    assert main(["export", "a.dvsession", "--out", "pictures", "--format", "png"]) == 0
+    assert main(["export", "a.dvsession", "--out", "numbers", "--format", "png,safetensors"]) == 0
+    Path("empty").mkdir()
+    for name, said in [
+        ("pictures", "a folder of exported pictures, which hold none of the run's numbers"),
+        ("numbers", f"give the run in it, {Path('numbers/trajectory.safetensors')}"),
+        ("empty", "is a folder: give a .dvsession"),
+        ("pictures/recipe.json", "says how a run was made, and holds none of its numbers"),
+        ("pictures/frame_0000.png", "says how a run was made, and holds none of its numbers"),
+    ]:
+        assert main(["verify", name, "--model", tiny]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_a_run_of_a_wrapped_network_says_where_it_can_be_verified(saved, capsys):
+    trajectory, about = session.load(Path("a.dvsession"))
+    trajectory.spec = replace(trajectory.spec, model_id="wrapped")
+    session.save(trajectory, Path("b.dvsession"), about)
+    assert main(["verify", "b.dvsession"]) == 2
+    assert "diffview.load(FILE).verify(model)" in capsys.readouterr().err
+
+
 def test_a_tolerance_says_how_much_is_still_the_same(saved, tiny, capsys):
     change(4, "x_t", 0.25)
     assert main(["verify", "b.dvsession", "--model", tiny, "--tolerance", "0.3"]) == 0
