@@ -30,6 +30,7 @@ FILTER = (
     "(*.dvsession *.safetensors *.png *.apng *.gif *.webp *.mp4 *.json);;All files (*)"
 )
 GIVEN_NOISE = "That run began with noise that is not in this file: open its .dvsession instead."
+BRANCHED = "That run left another one on its way: open its .dvsession instead."
 
 
 class Files(QObject):
@@ -93,6 +94,9 @@ class Files(QObject):
             return
         if recipe.about.get("init_noise") == "given":
             self.noticed.emit(Notice(GIVEN_NOISE, "warning"))
+            return
+        if recipe.spec.origin is not None:
+            self.noticed.emit(Notice(BRANCHED, "warning"))
             return
         self._controller.request_run(show_step=recipe.step)
 
