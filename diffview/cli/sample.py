@@ -215,11 +215,10 @@ def _tell(plan: Plan, args: argparse.Namespace, report: Report) -> None:
         report.note(f"no --label was given: sampling without a condition{unguided}")
     if plan.card.takes_text and spec.condition is None:
         report.note("no --prompt was given: sampling without a condition, unguided")
-    unknown = conditions.unknown_words(
-        plan.card, f"{args.prompt or ''} {args.negative_prompt or ''}"
-    )
-    if unknown:
-        report.note(f"words the model does not know: {', '.join(unknown)}")
+    for prompt in (args.prompt, args.negative_prompt):
+        unread = conditions.reading(plan.card, prompt or "").warning
+        if unread:
+            report.note(f"warning: the prompt has words that are not read: {unread}")
     diverging = divergence.warning(spec, plan.card.schedule)
     if diverging:
         report.note(f"warning: {diverging}")

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Protocol, cast
 from diffview.engine.denoiser import Denoiser, TakesText
 from diffview.engine.spec import Condition, RunSpec
 from diffview.errors import DiffviewError, InputError
+from diffview.models import words
 from diffview.models.card import ModelCard
+from diffview.models.words import Reading
 
 if TYPE_CHECKING:
     import torch
@@ -127,11 +129,9 @@ def checked_prompt(card: ModelCard, prompt: str | int) -> str:
     return prompt
 
 
-def unknown_words(card: ModelCard, prompt: str) -> tuple[str, ...]:
-    """The words of a prompt that the model has never seen, each once, as they were typed."""
-    known = {word.casefold() for word in card.vocabulary}
-    words = re.findall(r"[\w'-]+", prompt) if known else []
-    return tuple(dict.fromkeys(word for word in words if word.casefold() not in known))
+def reading(card: ModelCard, prompt: str) -> Reading:
+    """How the model reads a prompt: what of it has no effect."""
+    return words.reading(prompt, card.vocabulary, card.text_tokens)
 
 
 def _checked_class(card: ModelCard, label: int | str) -> int:

@@ -6,7 +6,6 @@ vector that stands for no word lets a network attend to something where the prom
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -14,14 +13,10 @@ from torch import Tensor, nn
 
 from diffview.models.transformer import Layer
 from diffview.models.unet import Context
+from diffview.models.words import words as words
 
 LENGTH = 8
 """Words of a prompt that are read; more are left out."""
-
-
-def words(text: str) -> tuple[str, ...]:
-    """The words of a text: lower case, letters and digits only."""
-    return tuple(re.findall(r"[a-z0-9]+", text.lower()))
 
 
 class Vocabulary:
