@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from diffview.engine.trajectory import Trajectory
 from diffview.errors import InputError
-from diffview.frames import pixels, quantities
+from diffview.frames import pixels, points, quantities
 from diffview.frames.compose import POLICIES, ViewState, compose
 from diffview.frames.lens import Lens
 from diffview.frames.pixels import Uint8
@@ -104,9 +104,12 @@ def layout(trajectory: Trajectory, selection: Selection, lens: Lens | None = Non
 
 def automatic_scale(trajectory: Trajectory, selection: Selection, lens: Lens | None = None) -> int:
     """The factor that brings one grid's longer side closest to AUTOMATIC_SIZE, at least 1."""
-    count = 1 if selection.sample is not None else trajectory.spec.batch
+    together = points.are_points(trajectory.data_shape)
+    count = 1 if together or selection.sample is not None else trajectory.spec.batch
     columns = selection.columns or columns_for(count)
-    if lens is None:
+    if together:
+        height = width = points.SIDE
+    elif lens is None:
         height, width = pixels.as_pictures(trajectory[0].x_t[:1]).shape[1:3]
     else:
         height, width = lens.shape[-2:]
@@ -131,6 +134,8 @@ def _check(trajectory: Trajectory, selection: Selection) -> None:
     if selection.columns is not None and selection.columns < 1:
         raise InputError(f"{selection.columns} columns cannot be laid out: give 1 or more")
     batch = trajectory.spec.batch
+    if selection.sample is not None and points.are_points(trajectory.data_shape):
+        raise InputError("points are drawn together in one picture: leave the sample out")
     if selection.sample is not None and not 0 <= selection.sample < batch:
         raise InputError(
             f"there is no sample {selection.sample}; the run has {batch}, counted from 0"

@@ -16,7 +16,7 @@ from diffview.engine.levels import NoiseLevel
 from diffview.engine.origin import in_force
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory
 from diffview.errors import InputError
-from diffview.frames import pixels, quantities
+from diffview.frames import pixels, points, quantities
 from diffview.frames.lens import Lens
 from diffview.frames.pixels import Uint8
 
@@ -134,6 +134,8 @@ def tiles(record: StepRecord, name: str, policy: str, lens: Lens | None = None) 
     latents: they are shown as they are, as large as the pictures beside them.
     """
     quantity = quantities.find(name)
+    if points.are_points(record.x_t.shape[1:]):
+        return Tiles(name, *points.drawn(record, quantity, policy))
     values = quantity.values(record)
     if lens is not None and not quantity.signed:
         values = lens.picture(values)
