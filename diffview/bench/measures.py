@@ -42,6 +42,8 @@ MEASURES = (
     Measure("engine.diffusers", "recorded run / diffusers, keeping nothing", "ratio", 1.0),
     Measure("samplers.overhead", "the same of the worst sampler", "ratio", 1.05),
     Measure("samplers.diffusers", "its ratio to diffusers' scheduler, the worst", "ratio", 1.0),
+    Measure("exact.step", "16 samples, 60,000 pictures, exactly", "ms", 150),
+    Measure("exact.guided", "the same under guidance", "ms", 150),
     Measure("scrub.idle.median", "slider moved to both panes painted", "ms", 8),
     Measure("scrub.idle.p95", "the same, 95 of 100", "ms", 16),
     Measure("scrub.sampling.median", "the same while a sampler runs", "ms", 8),
