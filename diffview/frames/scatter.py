@@ -12,7 +12,7 @@ from diffview.frames.pixels import Uint8
 Colour = tuple[int, int, int]
 
 SIDE = 160
-EXTENT = 2.0
+EXTENT = 1.25
 """The picture reaches from -EXTENT to EXTENT, in data units; y points up."""
 FAINTEST, FULL = 0.5, 3
 """One point is drawn at this strength; as many as FULL in a pixel at full strength."""

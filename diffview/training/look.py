@@ -16,8 +16,10 @@ from diffview.training.events import Snapshot, Watched
 
 NOISE_EXTENT = 3.0
 """Noise is drawn from -3 to 3, as everywhere."""
-NOISE_POINTS = 4.0
-"""How far a picture of noise in the plane reaches, in standard deviations."""
+STATE_POINTS, NOISE_POINTS = 2.5, 3.5
+"""How far a picture of points reaches: of states in data units, of noise in deviations."""
+SMALL = 80
+"""Side of the pictures of watched points, which stand beside one another (px)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +89,23 @@ def eps_error(watched: Watched, x0_hat: NDArray[Any], picture: int, level: int) 
 def _watched_points(
     watched: Watched, x0_hat: NDArray[Any] | None, level: int, colours: Colours
 ) -> dict[str, Tiles]:
-    at, ground = watched.levels[level], blank(colours.ground)
+    at, ground = watched.levels[level], blank(colours.ground, SMALL)
     x_t = at.alpha * watched.x_0 + at.sigma * watched.eps
-    eps = scatter(watched.eps, colours.eps, ground, extent=NOISE_POINTS)
     shown = {
-        "xt": _points("xt", scatter(x_t, colours.x_t, ground)),
-        "eps": _points("eps", eps),
+        "xt": _points("xt", scatter(x_t, colours.x_t, ground, extent=STATE_POINTS)),
+        "eps": _noise_points(watched.eps, colours),
     }
     if x0_hat is not None:
         estimate = np.asarray(x0_hat[:, level], np.float32)
-        eps_hat = (x_t - at.alpha * estimate) / at.sigma
-        data = scatter(watched.x_0, colours.data, ground)
-        shown["x0hat"] = _points("x0hat", scatter(estimate, colours.x0_hat, data))
-        shown["eps_hat"] = _points(
-            "eps", scatter(eps_hat, colours.eps, ground, extent=NOISE_POINTS)
-        )
+        under = scatter(watched.x_0, colours.data, ground)
+        shown["x0hat"] = _points("x0hat", scatter(estimate, colours.x0_hat, under))
+        shown["eps_hat"] = _noise_points((x_t - at.alpha * estimate) / at.sigma, colours)
     return shown
+
+
+def _noise_points(eps: NDArray[Any], colours: Colours) -> Tiles:
+    ground = blank(colours.ground, SMALL)
+    return _points("eps", scatter(eps, colours.eps, ground, extent=NOISE_POINTS))
 
 
 def _pictures(quantity: str, values: NDArray[Any]) -> Tiles:

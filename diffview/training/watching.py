@@ -27,10 +27,10 @@ from diffview.training.events import Float32, Snapshot, Watched
 from diffview.training.recipes import Recipe
 
 LEVELS = 20
-SAMPLE_STEPS = 16
+PICTURE_STEPS, POINT_STEPS = 16, 30
 PICTURES, POINTS = 16, 1024
 """Samples of a look; as many held-out ones are judged."""
-MOST_WATCHED = 8
+MOST_WATCHED, MOST_POINTS = 8, 256
 WATCHED_NUMBERS = 2**18
 """Numbers of the estimates that one look may keep."""
 
@@ -111,7 +111,8 @@ def _fixed(recipe: Watchable, device: str) -> _Fixed:
     card = recipe.card()
     levels = bin_levels(card.schedule, LEVELS)
     each = len(levels) * x_0[0].numel()
-    shown = judged if flat else max(1, min(MOST_WATCHED, judged, WATCHED_NUMBERS // each))
+    shown = max(1, min(MOST_WATCHED, judged, WATCHED_NUMBERS // each))
+    shown = min(MOST_POINTS, judged) if flat else shown
     watched = Watched(
         x_0[:shown].cpu().numpy(), eps[:shown].cpu().numpy(), levels, card.prediction
     )
@@ -138,11 +139,12 @@ def _estimates(
 def _samples(model: NetworkDenoiser) -> Generator[None, None, NDArray[np.float16]]:
     """(B, *D) from fixed seeds by DDIM; classes are dealt out in turn, and nothing is guided."""
     card = model.card
-    count = PICTURES if len(card.data_shape) == 3 else POINTS
+    flat = len(card.data_shape) == 1
+    count, n_steps = (POINTS, POINT_STEPS) if flat else (PICTURES, PICTURE_STEPS)
     condition: Condition = None
     if card.classes:
         condition = tuple(k % len(card.classes) for k in range(count))
-    spec = RunSpec(card.id, n_steps=SAMPLE_STEPS, condition=condition, seeds=tuple(range(count)))
+    spec = RunSpec(card.id, n_steps=n_steps, condition=condition, seeds=tuple(range(count)))
     last = None
     for record in sampling.records(model, spec):
         last = record.x_t

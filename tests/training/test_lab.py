@@ -40,7 +40,7 @@ def few_looks(monkeypatch):
     monkeypatch.setattr(labs, "LOOKS", 3)
     monkeypatch.setattr(labs, "SHEETS", 2)
     monkeypatch.setattr(watching, "LEVELS", 4)
-    monkeypatch.setattr(watching, "SAMPLE_STEPS", 2)
+    monkeypatch.setattr(watching, "PICTURE_STEPS", 2)
 
 
 @pytest.fixture
