@@ -76,7 +76,8 @@ def _of_weakness(card: ModelCard, guide: ModelCard) -> str:
         return ""
     if guide.schedule != card.schedule:
         return f"'{guide.id}' has another noise schedule than '{card.id}'"
-    same = guide.weights_sha256 and guide.weights_sha256 == card.weights_sha256
+    known = bool(guide.weights_sha256) or guide.id == card.id
+    same = known and guide.weights_sha256 == card.weights_sha256
     return "a model is not weaker than itself: there would be no direction" if same else ""
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from diffview.engine import schedules
-from diffview.engine.spec import Guidance, RunSpec, checked
+from diffview.engine.spec import Guidance, RunSpec, checked, from_json
 from diffview.models.card import ModelCard
 from diffview.ui import state
 from diffview.ui.state import Choices
@@ -90,3 +90,46 @@ def test_on_another_model_what_fits_is_kept_and_the_rest_is_its_default():
 def test_one_of_each_of_more_classes_than_the_next_model_has_falls_back():
     choices = Choices("old", condition=(0, 1, 2, 3, 4))
     assert state.adapted(choices, card("new")).condition == 0
+
+
+GUIDED = [
+    Guidance("cfg", 2.0, "", ((-3.0, 0.0), (1.0, 1.5))),
+    Guidance("classifier", 4.0, "judge", ((0.0, 0.5),)),
+    Guidance("autoguidance", 1.5, "weak"),
+]
+
+
+@pytest.mark.parametrize("guidance", GUIDED, ids=lambda guidance: guidance.kind)
+def test_kind_guide_curve_and_interval_come_back_from_a_run_and_from_settings(guidance):
+    options = (("interval", "0.10000000000000001, 5"), ("rescale", 0.7))
+    spec = checked(RunSpec("fake", guidance=guidance, condition=1, options=options))
+    choices = state.from_spec(spec)
+    assert (choices.guidance_kind, choices.guide, choices.curve) == (
+        guidance.kind, guidance.guide, guidance.curve,
+    )  # fmt: skip
+    assert choices.spec(card()) == spec
+    assert state.from_spec(from_json(choices.spec(card()).to_json())) == choices
+
+
+def test_guidance_that_was_turned_off_stays_off():
+    off = dataclasses.replace(state.defaults(card()), guidance_kind="none")
+    assert off.spec(card()).guidance == Guidance()
+    assert state.from_spec(off.spec(card())).guidance_kind == "none"
+
+
+def test_autoguidance_needs_no_class_and_classifier_guidance_does():
+    auto = dataclasses.replace(
+        state.defaults(card()), guidance_kind="autoguidance", guide="weak", condition=None
+    )
+    assert auto.spec(card()).guidance == Guidance("autoguidance", 3.0, "weak")
+    judged = dataclasses.replace(auto, guidance_kind="classifier", guide="judge")
+    assert judged.spec(card()).guidance == Guidance()
+
+
+def test_another_model_keeps_the_curve_and_no_guide_that_may_not_fit():
+    curve = ((0.0, 1.0),)
+    before = dataclasses.replace(
+        state.defaults(card()), guidance_kind="classifier", guide="judge", curve=curve
+    )
+    after = state.adapted(before, card("new"))
+    assert (after.guidance_kind, after.guide, after.curve) == ("cfg", "", curve)

@@ -133,7 +133,8 @@ def _field(option: Option, request: Callable[[Value], None]) -> QWidget:
 
 def _combo(option: Option, request: Callable[[Value], None]) -> QComboBox:
     combo = QComboBox()
-    combo.addItems([choice.capitalize() for choice in option.choices])
+    # v, eps and x0 are symbols, not words.
+    combo.addItems([name.capitalize() if len(name) > 3 else name for name in option.choices])
     combo.currentIndexChanged.connect(lambda row: request(option.choices[row]))
     combo.setProperty("choices", list(option.choices))
     return combo

@@ -97,6 +97,7 @@ class SamplingPanel(Card):
         super().__init__("SAMPLER", parent)
         self._knobs: dict[str, Knob] = {}
         self._shown_for = ""
+        self._held_back = ""
         self._build()
         self._connect()
 
@@ -164,8 +165,11 @@ class SamplingPanel(Card):
         if n_steps > most:
             with silent(self.steps):
                 self.steps.setValue(most)
-            self._warn(f"{n_steps} steps were asked for: this model's schedule has {most} times, "
-                       f"so {most} is the most")  # fmt: skip
+            self._held_back = (
+                f"{n_steps} steps were asked for: this model's schedule has {most} times, so "
+                f"{most} is the most"
+            )
+            self._warn(self._held_back)
         self.stepsRequested.emit(min(n_steps, most))
 
     @Slot(int)
@@ -181,7 +185,6 @@ class SamplingPanel(Card):
         outlook = outlook or Outlook()
         if choices.sampler != self._shown_for:
             self._rebuild_knobs(choices.sampler)
-        kept = self.steps.value() == choices.n_steps
         with silent(self.sampler, self.steps, self.spacing, self.seed, self.samples):
             self.sampler.setCurrentIndex(self.sampler.findData(choices.sampler))
             self.steps.setValue(choices.n_steps)
@@ -189,8 +192,8 @@ class SamplingPanel(Card):
             self.seed.show_seeds(choices.seeds)
             self.samples.setMaximum(max(MOST_SAMPLES, len(choices.seeds)))
             self.samples.setValue(len(choices.seeds))
-        if not kept or outlook.warning:
-            self._warn(outlook.warning)
+        if choices.n_steps != self.steps.most:
+            self._held_back = ""
         self._show_reasons(outlook)
         for name, knob in self._knobs.items():
             knob.show_value(choices.option(name))
@@ -206,8 +209,8 @@ class SamplingPanel(Card):
         reason = outlook.idle.get("steps", "")
         self.steps.setEnabled(not reason)
         self.steps.setToolTip(f"{STEPS_HELP}\n\nNot used: {reason}" if reason else STEPS_HELP)
-        if reason:
-            self._warn(f"Steps: {reason}")
+        steps = f"Steps: {reason}" if reason else ""
+        self._warn("\n".join(filter(None, (outlook.warning, steps, self._held_back))))
 
     def _warn(self, text: str) -> None:
         self.warning.setText(text)
