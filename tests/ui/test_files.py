@@ -83,6 +83,18 @@ def test_a_recipe_of_given_noise_says_so_and_runs_nothing(session, exported, tmp
     assert done(session) and session.controller.run is before
 
 
+def test_a_branched_recipe_says_so_and_runs_nothing(session, exported, tmp_path, wait):
+    """From x_T on, its settings would make other pictures than the ones in the file."""
+    document = json.loads((exported / "recipe.json").read_text())
+    origin = {"parent": document["spec"], "step": 20, "rows": [], "x_t": ""}
+    document["spec"] = document["spec"] | {"origin": origin}
+    (tmp_path / "recipe.json").write_text(json.dumps(document))
+    before = session.controller.run
+    drop(session, tmp_path / "recipe.json")
+    wait(lambda: "left another one on its way" in notice(session) and done(session))
+    assert session.controller.run is before
+
+
 def test_a_run_is_known_by_its_content_and_not_by_its_name(session, tmp_path, wait, network):
     sessions.save(session.controller.run, tmp_path / "run.v2", session.controller.about)
     calls, before = network.calls, session.controller.run
