@@ -8,6 +8,17 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+
+@pytest.fixture(scope="session", autouse=True)
+def folders_of_their_own(tmp_path_factory):
+    """What a test opens or fits is never noted among a person's own things."""
+    top, names = tmp_path_factory.mktemp("home"), ("XDG_DATA_HOME", "XDG_CACHE_HOME")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in names:
+            patch.setenv(name, str(top / name))
+        yield
+
+
 ENTRIES = [
     {"hexcode": "1F34E", "label": "red apple", "tags": ["fruit"], "group": 4, "subgroup": 42},
     {"hexcode": "2764-FE0F", "label": "red heart", "tags": ["love"], "group": 0, "subgroup": 14},

@@ -47,9 +47,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _model(args: argparse.Namespace, about: dict[str, Any]) -> Entry | None:
-    """The model asked for, else the bundled one of these weights; no path in a run is opened."""
+    """The model asked for, else a known one of these weights; no path in a run is opened."""
     if args.model is not None:
         return catalog.find(args.model)
-    weights = sampling.weights_of(about)
-    same = (entry for entry in catalog.bundled() if entry.card.weights_sha256 == weights)
-    return next(same, None)
+    return catalog.by_hash(sampling.weights_of(about))

@@ -17,6 +17,7 @@ from diffview.datasets import folder, picture_sets
 from diffview.errors import InputError
 from diffview.models import card as cards
 from diffview.models import hf
+from diffview.models import recent as recents
 from diffview.models.card import ModelCard
 from diffview.models.exact import sets
 from diffview.models.exact.toys import toys
@@ -72,13 +73,43 @@ def models_folder() -> Path | None:
 
 def own() -> tuple[Entry, ...]:
     """The models in the models folder, by title; what cannot be one is named in the log."""
-    place, entries = models_folder(), []
-    for path in sorted(place.glob(f"*{SUFFIX}")) if place is not None else []:
-        try:
-            entries.append(entry(path))
-        except (InputError, OSError) as error:
-            log.warning("%s (left out)", error)
+    place = models_folder()
+    entries: list[Entry] = []
+    for path in sorted(place.glob("*")) if place is not None else []:
+        if path.suffix == SUFFIX or hf.is_folder(path):
+            entries += _entries(path)
     return tuple(sorted(entries, key=lambda e: e.card.title))
+
+
+def recent() -> tuple[Entry, ...]:
+    """The models that were opened from elsewhere, newest first; what is gone is left out."""
+    kept = {found.path.absolute() for found in own()}
+    return tuple(e for path in recents.paths() if path not in kept for e in _entries(path))
+
+
+def by_hash(sha256: str) -> Entry | None:
+    """The model with these weights among all that are known here, None if there is none."""
+    if not sha256:
+        return None
+    groups = (bundled, own, recent)
+    same = (e for group in groups for e in group() if e.card.weights_sha256 == sha256)
+    return next(same, None)
+
+
+def _entries(path: Path) -> tuple[Entry, ...]:
+    """The model at `path`; none, and a line in the log, where it cannot be one."""
+    try:
+        return (at(path),)
+    except (InputError, OSError) as error:
+        log.warning("%s (left out)", error)
+        return ()
+
+
+def at(path: Path) -> Entry:
+    """The model in this file or folder. Raises InputError when there is none."""
+    if hf.is_folder(path):
+        return Entry(hf.card(path), path, bundled=False)
+    return _of_folder(path) if path.is_dir() else entry(path)
 
 
 def entry(path: Path, *, bundled: bool = False) -> Entry:
@@ -103,12 +134,8 @@ def find(name: str) -> Entry:
         known_set, place = sets.parse(name)
         return Entry(sets.set_card(known_set), place or Path(name), bundled=place is None)
     path = _existing(name)
-    if path is not None and (path / hf.folder.INDEX).exists():
-        return Entry(hf.card(path), path, bundled=False)
-    if path is not None and path.is_dir():
-        return _of_folder(path)
     if path is not None:
-        return entry(path)
+        return at(path)
     close = get_close_matches(name, by_id, n=1)
     hint = f" (did you mean '{close[0]}'?)" if close else ""
     known = ", ".join(by_id) or "none"

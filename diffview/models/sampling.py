@@ -35,7 +35,7 @@ from diffview.engine.trajectory import (
     stride_within,
 )
 from diffview.errors import InputError
-from diffview.models import catalog, conditions
+from diffview.models import catalog, conditions, recent
 from diffview.models.card import ModelCard
 from diffview.models.conditions import Model as Model
 
@@ -272,7 +272,10 @@ def open_model(entry: catalog.Entry, device: str | torch.device = "auto") -> Any
     """The denoiser of `entry`, weights loaded, on `device` (a name of DEVICES or torch's own)."""
     from diffview.models import families
 
-    return families.load(entry, choose_device(device) if isinstance(device, str) else device)
+    model = families.load(entry, choose_device(device) if isinstance(device, str) else device)
+    if not entry.bundled and entry.path.exists():
+        recent.remember(entry.path)
+    return model
 
 
 def choose_device(name: str) -> torch.device:

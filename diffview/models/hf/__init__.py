@@ -46,6 +46,11 @@ FAMILIES = {
 """The pipeline that model_index.json names -> the file of this package that knows it."""
 
 
+def is_folder(path: Path) -> bool:
+    """Whether `path` is a folder as diffusers writes it."""
+    return (path / folder.INDEX).is_file()
+
+
 def card(path: Path) -> ModelCard:
     """What the folder at `path` holds. Raises InputError for what cannot or must not be opened."""
     read = folder.read(path, FAMILIES)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from diffview import tensorfile
 from diffview.errors import InputError
+from diffview.models import hashes
 from diffview.models.card import ModelCard
 from diffview.models.hf import weights
 from diffview.models.hf.folder import Folder, Part
@@ -121,7 +121,7 @@ def _description(folder: Folder, held: dict[str, weights.Weights]) -> str:
 def _hash(held: dict[str, weights.Weights]) -> str:
     """One hash of all files, each under the name of its part."""
     lines = [
-        f"{name}/{file.name} {tensorfile.sha256(file)}"
+        f"{name}/{file.name} {hashes.sha256(file)}"
         for name, found in sorted(held.items())
         for file in found.files
     ]

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from diffview import tensorfile
 from diffview.errors import InputError
+from diffview.models import hashes
 from diffview.models.hf import build, weights
 from diffview.models.hf.folder import Part
 
@@ -46,7 +46,7 @@ class Autoencoder:
         """The hash of its file, read at the first call."""
         if not self._sha256:
             files = weights.find(self._part).files
-            self._sha256 = tensorfile.sha256(files[0])
+            self._sha256 = hashes.sha256(files[0])
         return self._sha256
 
     def __call__(self, latents: Tensor) -> Tensor:

@@ -361,3 +361,14 @@ def test_the_card_says_what_the_folder_says(pipelines):
     assert card.schedule.T == 1000 and card.schedule.name == "scaled_linear"
     np.testing.assert_allclose(card.schedule.level(500).alphas_cumprod, acp[500], rtol=1e-5)
     assert len(card.weights_sha256) == 64
+
+
+def test_the_command_line_says_all_that_was_read(pipelines, capsys):
+    from diffview.cli import main
+
+    assert main(["models", str(pipelines("flux")[1])]) == 0
+    told = capsys.readouterr().out
+    for words in ("FluxPipeline", "4x8x8 latents, decoded to 3x16x16", "predicts    flow",
+                  "a prompt of up to 512 tokens", "flow, continuous", "distilled", "shift",
+                  "transformer: FluxTransformer2DModel", "not stated"):  # fmt: skip
+        assert words in told

@@ -1,0 +1,67 @@
+"""Hashes of weight files, kept: a file of gigabytes is read once and not at every look.
+
+What is kept is believed while the file has the same size, time and place on the disk.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from diffview import places, tensorfile
+from diffview.atomic import replacing
+from diffview.errors import InputError
+
+log = logging.getLogger(__name__)
+
+SMALL = 32 * 1024**2
+"""Bytes that are hashed sooner than they are looked up."""
+MOST = 500
+FILE = "weight-hashes.json"
+
+
+def sha256(path: Path) -> str:
+    """The file's SHA-256. Raises InputError when it cannot be read."""
+    try:
+        stat = path.stat()
+        if stat.st_size <= SMALL:
+            return tensorfile.sha256(path)
+        mark = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+        kept, key = _read(), str(path.absolute())
+        known = kept.get(key)
+        if isinstance(known, list) and known[:3] == mark and isinstance(known[-1], str):
+            return known[-1]
+        found = tensorfile.sha256(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+    _write({**kept, key: [*mark, found]})
+    return found
+
+
+def _read() -> dict[str, Any]:
+    place = _place()
+    try:
+        value = json.loads(place.read_text(encoding="utf-8")) if place is not None else {}
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _write(kept: dict[str, Any]) -> None:
+    place = _place()
+    if place is None:
+        return
+    newest = dict(list(kept.items())[-MOST:])
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(place) as partial:
+            partial.write_text(json.dumps(newest), encoding="utf-8")
+    except OSError as error:
+        log.warning("hashes could not be kept in %s: %s", place, error)
+
+
+def _place() -> Path | None:
+    cache = places.folder("cache")
+    return None if cache is None else cache / FILE
