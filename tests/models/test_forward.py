@@ -1,0 +1,120 @@
+"""The forward process: its law, its numbers, and the one-step estimate as a run would make it."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import diffview
+from diffview.engine import schedules
+from diffview.engine.levels import NoiseLevel
+from diffview.engine.spec import Guidance, RunSpec
+from diffview.engine.trajectory import StepRecord
+from diffview.models import forward
+
+LEVEL = NoiseLevel(500.0, 0.6, 0.8)
+
+
+def test_a_state_is_alpha_x_0_plus_sigma_eps():
+    x_0, eps = np.float32([[1, -1]]), np.float32([[0.5, 2]])
+    np.testing.assert_allclose(forward.noised(x_0, eps, LEVEL), [[1.0, 1.0]], rtol=1e-6)
+
+
+def test_the_noise_is_what_a_run_of_that_seed_begins_with():
+    expected = torch.randn(1, 4, 4, generator=torch.Generator().manual_seed(7))
+    assert np.array_equal(forward.noise(7, (1, 4, 4)), expected.numpy())
+
+
+def test_states_have_the_mean_and_variance_of_q():
+    """E[x_t] = alpha x_0 and Var[x_t] = sigma^2 (Ho et al. 2020, eq. 4), over 20,000 draws."""
+    draws = np.stack([forward.noised(np.float32([2.0]), forward.noise(s, (1,)), LEVEL)
+                      for s in range(20_000)])  # fmt: skip
+    assert abs(draws.mean() - 0.6 * 2) < 4 * 0.8 / math.sqrt(len(draws))
+    assert abs(draws.var() / 0.64 - 1) < 4 * math.sqrt(2 / len(draws))
+
+
+def test_places_are_every_whole_time_from_noise_to_picture():
+    levels = forward.places(schedules.named("linear"))
+    assert [level.t for level in levels] == list(range(999, -1, -1))
+    assert levels[0].alphas_cumprod < 1e-4 and levels[-1].sigma < 0.02
+
+
+@pytest.mark.parametrize("name", ["flow", "edm"])
+def test_continuous_time_has_a_thousand_places_that_fall(name):
+    levels = forward.places(schedules.named(name))
+    assert len(levels) == 1000
+    ratios = [level.ratio for level in levels]
+    assert ratios == sorted(ratios, reverse=True)
+
+
+@pytest.fixture
+def asked():
+    """The times at which the model's network was asked."""
+    return []
+
+
+@pytest.fixture
+def model(asked):
+    """x0_hat = tanh(x_t) / 2 + (label + 1) / 10."""
+
+    def network(x_t, t, label):
+        asked.extend(t.tolist())
+        return 0.5 * x_t.tanh() + (label + 1).float().reshape(-1, 1, 1, 1) / 10
+
+    return diffview.wrap(network, shape=(1, 4, 4), classes=3, null=3, prediction="x0")
+
+
+def test_the_estimate_is_the_network_s_at_that_state_and_time(model, asked):
+    spec = forward.one_step_spec(RunSpec("wrapped", condition=1), model.card.schedule.level(321))
+    x_t = forward.noise(3, (1, 4, 4))
+    record = forward.estimate(model, spec, x_t)[0]
+    assert record.level.t == 321 and asked == [321.0]
+    assert np.array_equal(record.x_t[0], x_t)
+    np.testing.assert_allclose(record.x0_hat[0], 0.5 * np.tanh(x_t) + 0.2, atol=1e-6)
+
+
+def test_the_estimate_is_guided_as_a_run_is(model):
+    spec = RunSpec("wrapped", condition=(2, 0), guidance=Guidance("cfg", 3.0), seeds=(0, 1))
+    asked = forward.one_step_spec(spec, model.card.schedule.level(700))
+    x_t = forward.noise(3, (1, 4, 4))
+    record = forward.estimate(model, asked, x_t)[0]
+    base, cond = 0.5 * np.tanh(x_t) + 0.4, 0.5 * np.tanh(x_t) + 0.3
+    np.testing.assert_allclose(record.x0_hat[0], base + 3 * (cond - base), atol=1e-5)
+
+
+def test_a_run_and_the_forward_process_say_the_same_of_the_same_state(model):
+    run = diffview.sample(model, steps=8, label=1, guidance=2.0, seeds=[5], options={"eta": 0.0})
+    for record in list(run.trajectory)[:-1]:
+        asked = forward.one_step_spec(run.trajectory.spec, record.level)
+        again = forward.estimate(model, asked, record.x_t[0])[0]
+        np.testing.assert_allclose(again.x0_hat, record.x0_hat, atol=1e-6)
+
+
+def test_options_of_the_sampler_have_no_say_but_clipping_has():
+    options = (("churn", 0.3), ("clip", "clamp"), ("noise_path", "brownian"))
+    spec = RunSpec("toy", sampler="euler_churn", options=options)
+    asked = forward.one_step_spec(replace(spec, n_steps=9), LEVEL)
+    assert dict(asked.options) == {"clip": "clamp", "times": "500.0"}
+    assert (asked.sampler, asked.n_steps, asked.batch) == ("ddim", 1, 1)
+
+
+def test_the_error_s_numbers_by_hand():
+    x_0, eps = np.zeros((1, 2, 2), np.float32), np.zeros((1, 2, 2), np.float32)
+    x0_hat = np.full((1, 1, 2, 2), 0.1, np.float32)
+    record = StepRecord(
+        0, LEVEL, np.zeros((1, 1, 2, 2), np.float32), x0_hat, None, None, None, 1, 0
+    )
+    error = forward.error(record, x_0, eps, 2.0)
+    assert error.norm == pytest.approx(0.2)
+    assert error.rms == pytest.approx(0.1)
+    assert error.psnr == pytest.approx(20 * math.log10(2 / 0.1))
+    assert error.eps_rms == pytest.approx(0.6 * 0.1 / 0.8)  # eps_hat = -alpha x0_hat / sigma
+
+
+def test_a_perfect_estimate_has_no_error():
+    x = np.ones((1, 1, 2, 2), np.float32)
+    record = StepRecord(0, LEVEL, 0.6 * x, x, None, None, None, 1, 0)
+    error = forward.error(record, x[0], np.zeros((1, 2, 2), np.float32), 2.0)
+    assert error.psnr == math.inf and error.rms == 0
