@@ -30,12 +30,16 @@ POLICIES = {
 
 @dataclass(frozen=True, slots=True)
 class ViewState:
-    """What to look at: record `index`, some quantities, and another guidance scale if given."""
+    """What to look at: record `index`, some quantities, and another guidance scale if given.
+
+    stage: 0 is the step's own evaluation, k > 0 its k-th further one, as far as it has so many.
+    """
 
     index: int = 0
     quantities: tuple[str, ...] = ("xt", "x0hat")
     policies: tuple[str, ...] = ("clamp", "clamp")
     guidance_scale: float | None = None
+    stage: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +78,11 @@ def compose(trajectory: Trajectory, view: ViewState, lens: Lens | None = None) -
         raise InputError(f"there is no frame {view.index}; the run has {len(trajectory)}")
     spec = in_force(trajectory.spec, trajectory[view.index].i)
     scale = view.guidance_scale if spec.guidance.kind != "none" else None
-    record = at_scale(trajectory, trajectory[view.index], scale)
+    record = at_scale(trajectory, at_stage(trajectory[view.index], view.stage), scale)
     name = "" if lens is None else lens.name
     shown = zip(view.quantities, view.policies, strict=True)
     return Frame(
-        key=(view.index, view.quantities, view.policies, scale, name),
+        key=(view.index, view.quantities, view.policies, scale, name, view.stage),
         i=record.i,
         n_steps=spec.n_steps,
         level=record.level,
@@ -105,6 +109,28 @@ def _merged_tiles(old: Tiles, new: Tiles) -> Tiles:
     out[: len(new.pixels)] = new.pixels
     values = np.concatenate([new.values, old.values[len(new.values) :]])
     return Tiles(old.quantity, out, values)
+
+
+def at_stage(record: StepRecord, stage: int) -> StepRecord:
+    """The record as it was at a further evaluation of its step, with that one's level and state.
+
+    0, or more than it has, is the record itself. Where the network was not asked again, the
+    estimate is the step's own: that is what the sampler goes on with.
+    """
+    if not 0 < stage <= len(record.stages):
+        return record
+    point = record.stages[stage - 1]
+    if point.x0_hat is None:
+        return replace(record, level=point.level, x_t=point.x_t)
+    return replace(
+        record,
+        level=point.level,
+        x_t=point.x_t,
+        x0_hat=point.x0_hat,
+        base=point.base,
+        direction=point.direction,
+        x0_raw=None,
+    )
 
 
 def at_scale(trajectory: Trajectory, record: StepRecord, scale: float | None) -> StepRecord:

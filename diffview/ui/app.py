@@ -35,6 +35,8 @@ from diffview.ui.workers import JobRunner
 
 SWITCH_INTERVAL = 0.0005
 LOG_BYTES = 1_000_000
+MOST_TRACE = 20_000
+"""Bytes of a crash's trace that are shown."""
 
 log = logging.getLogger("diffview")
 
@@ -77,6 +79,7 @@ class Session:
         if run is not None:
             problem = self.controller.restore(state.from_spec(run.trajectory.spec), run.about)
             self.controller.show_run(run.trajectory, run.about)
+            self.window.files.saved = run.trajectory  # whoever gave it has it
             if problem:
                 self.controller.noticed.emit(Notice(problem, "warning"))
         elif file is not None:
@@ -169,11 +172,13 @@ def main(file: str | None = None, model: Any = None, run: Any = None) -> int:
     app = _application()
     config = places.folder("config")
     settings = Settings(None if config is None else config / "settings.json")
-    with _log_kept(settings), _interpreter_borrowed():
+    with _log_kept(settings) as crash, _interpreter_borrowed():
         session = Session(settings, model, run, file)
         sys.excepthook = _tell(session)
         _quit_on_interrupt(session.window)
         session.show()
+        if crash is not None:
+            session.window.tell(crash)
         try:
             return int(app.exec())
         finally:
@@ -211,8 +216,12 @@ def _check_display() -> None:
 
 
 @contextmanager
-def _log_kept(settings: Settings) -> Iterator[None]:
-    """A rotating log file, and a place for the traces of crashes, while the window is open."""
+def _log_kept(settings: Settings) -> Iterator[Notice | None]:
+    """A rotating log file, and a place for the traces of crashes, while the window is open.
+
+    Yields what is to be told of a crash of the launch before.
+    """
+    crash = None
     folder = places.folder("log")
     with ExitStack() as kept:
         try:
@@ -220,11 +229,25 @@ def _log_kept(settings: Settings) -> Iterator[None]:
                 raise OSError("there is no home folder")
             folder.mkdir(parents=True, exist_ok=True)
             _keep_log(folder / "diffview.log", kept)
+            crash = _found_crash(folder / "crash.log")
             _keep_traces(folder / "crash.log", kept)
         except OSError as error:
             where = "" if folder is None else f" in {folder}"
             settings.trouble = settings.trouble or f"No log can be kept{where}: {error}"
-        yield
+        yield crash
+
+
+def _found_crash(file: Path) -> Notice | None:
+    """The trace that a crash left behind; it is set aside, so that it is told once."""
+    if faulthandler.is_enabled() or not file.exists() or not file.stat().st_size:
+        return None
+    aside = file.with_name("crash-before.log")
+    file.replace(aside)
+    with aside.open("rb") as trace:
+        trace.seek(max(0, aside.stat().st_size - MOST_TRACE))
+        details = trace.read().decode("utf-8", "replace")
+    text = f"diffview crashed the last time; a report of that should have {aside} with it"
+    return Notice(text, "warning", details)
 
 
 def _keep_log(file: Path, kept: ExitStack) -> None:

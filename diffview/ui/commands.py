@@ -97,8 +97,8 @@ class Commands:
         self._window.controller.redo()
 
     def copy(self) -> None:
-        """Copy what both panes show."""
-        frame = self._window.controller.frame
+        """Copy what the panes show."""
+        frame = self._window.central.current.frame
         if frame is None:
             return
         layout = Layout(sample=self._window.controller.look.focus)

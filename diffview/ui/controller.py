@@ -44,6 +44,8 @@ class Controller(QObject):
     lookChanged = Signal(object)
     activityChanged = Signal(object)
     noticed = Signal(object)
+    begunAnew = Signal(str)
+    """A topic of notices that is over."""
     pointed = Signal(int, int, int)
     """Sample, row and column of the shown pixel under the mouse."""
     unpointed = Signal()
@@ -234,7 +236,7 @@ class Controller(QObject):
             self._set_look(guidance_scale=self._preview())
             self._show()
         shown = self.run is not None and self.run.guided and self._same_model(self.run)
-        if (shown or self._pending is not None) and self._spec().guidance.kind != "none":
+        if (shown or self._pending is not None) and self.spec.guidance.kind != "none":
             self.request_run(redo=True)
 
     def _same_model(self, run: Trajectory) -> bool:
@@ -296,7 +298,7 @@ class Controller(QObject):
                 f"Model '{choices.model_id}' has other weights than the ones this was made with."
             )
         spec = self.choices.spec(self.card, guidable=self.source.guidable)
-        guide, of_guide = self._guide_of(spec), guides.weights_of(about or {})
+        guide, of_guide = self.guide_of(spec), guides.weights_of(about or {})
         if guide is not None and of_guide and of_guide != guide.card.weights_sha256:
             return f"Guide '{guide.card.id}' has other weights than the one this was made with."
         return ""
@@ -316,7 +318,7 @@ class Controller(QObject):
         source = self._sources[choices.model_id]
         spec = checked(choices.spec(source.card, guidable=source.guidable))
         _check(spec, source)
-        self._guide_of(spec)
+        self.guide_of(spec)
 
     def remembered(self) -> dict[str, Any]:
         """The choices as JSON, for the next launch."""
@@ -334,7 +336,7 @@ class Controller(QObject):
         if run is None or not self._same_model(run):
             return True
         try:
-            return run.spec == checked(self._spec())
+            return run.spec == checked(self.spec)
         except InputError:
             return False
 
@@ -352,17 +354,20 @@ class Controller(QObject):
         if self._closed:
             return
         try:
-            run = self._new_run(self._spec())
-            guide = self._guide_of(run.spec)
+            run = self._new_run(self.spec)
+            guide = self.guide_of(run.spec)
         except InputError as error:
-            self.noticed.emit(Notice(str(error), "error"))
+            self.noticed.emit(Notice(str(error), "error", topic="run"))
             return
+        self.begunAnew.emit("run")
         redo = redo and self.run is not None and self._same_model(self.run)
         few = few_of(run, self.run) if redo else None
         pending = Pending(self.source, run, few, redo, show_step, guide)
         self._runs.start(pending, upto=self.look.index)
 
-    def _spec(self) -> RunSpec:
+    @property
+    def spec(self) -> RunSpec:
+        """The run that is chosen. Raises InputError where there is no such run."""
         return self.choices.spec(self.card, guidable=self.source.guidable)
 
     def _new_run(self, spec: RunSpec) -> Trajectory:
@@ -374,7 +379,7 @@ class Controller(QObject):
             self.noticed.emit(Notice(text, "warning"))
         return run
 
-    def _guide_of(self, spec: RunSpec) -> GuideSource | None:
+    def guide_of(self, spec: RunSpec) -> GuideSource | None:
         """What guides such a run. Raises InputError where it is not here or does not fit."""
         name, kind = spec.guidance.guide, spec.guidance.kind
         if not name:
@@ -399,7 +404,7 @@ class Controller(QObject):
             self._set_look(guidance_scale=None if self.run is None else self._preview())
         self._show()
         if error is not None:
-            self.noticed.emit(notice_of(error))
+            self.noticed.emit(notice_of(error, "run"))
 
     def _preview(self) -> float | None:
         """The slider's value where it differs from the shown run's and can be shown in it."""
@@ -505,6 +510,12 @@ class Controller(QObject):
         """Choose what the left (0) or right (1) pane shows."""
         panes = (pane, self.look.panes[1]) if side == 0 else (self.look.panes[0], pane)
         self._set_look(panes=panes)
+        self._show()
+
+    @Slot(int)
+    def choose_stage(self, stage: int) -> None:
+        """Show another evaluation of the step, where it has several; 0 is its own."""
+        self._set_look(stage=stage)
         self._show()
 
     def choose_strip(self, quantity: str) -> None:

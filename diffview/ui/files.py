@@ -19,7 +19,7 @@ from diffview.ui import jobs, state
 from diffview.ui.controller import Controller
 from diffview.ui.export_dialog import ExportDialog, ExportRequest
 from diffview.ui.guide_source import GuideSource
-from diffview.ui.jobs import ModelSource
+from diffview.ui.jobs import ModelSource, PictureFile
 from diffview.ui.notices import notice_of
 from diffview.ui.settings import Settings
 from diffview.ui.state import Notice
@@ -27,7 +27,8 @@ from diffview.ui.workers import JobRunner
 
 FILTER = (
     "All that diffview opens "
-    "(*.dvsession *.safetensors *.png *.apng *.gif *.webp *.mp4 *.json);;All files (*)"
+    "(*.dvsession *.safetensors *.png *.apng *.gif *.webp *.mp4 *.json *.jpg *.jpeg *.bmp *.tif "
+    "*.tiff);;All files (*)"
 )
 GIVEN_NOISE = "That run began with noise that is not in this file: open its .dvsession instead."
 BRANCHED = "That run left another one on its way: open its .dvsession instead."
@@ -37,6 +38,10 @@ class Files(QObject):
     """One job at a time in its own thread, so that an export never waits for a sampler."""
 
     noticed = Signal(object)
+    begunAnew = Signal(str)
+    """A topic of notices that is over."""
+    pictureOpened = Signal(object)
+    """The path of a picture that carries no recipe."""
 
     def __init__(
         self, controller: Controller, runner: JobRunner, settings: Settings, window: QWidget
@@ -47,7 +52,9 @@ class Files(QObject):
         self._dialog: ExportDialog | None = None
         self._about: dict[str, Any] = {}
         self._opening: dict[int, Path] = {}
-        self._saving: dict[int, Path] = {}
+        self._saving: dict[int, tuple[Path, Trajectory]] = {}
+        self.saved: Trajectory | None = None
+        """The run that was saved or opened last."""
         self._exporting: dict[int, ExportRequest] = {}
         runner.progressed.connect(self._on_progressed)
         runner.finished.connect(self._on_finished)
@@ -66,7 +73,8 @@ class Files(QObject):
             self.open(Path(name))
 
     def open(self, path: Path) -> None:
-        """Open a saved run, an exported file with a recipe, or a model."""
+        """Open a saved run, an exported file with a recipe, a model, or a picture."""
+        self.begunAnew.emit("open")
         job_id = self._runner.submit(lambda: jobs.open_file(path))
         self._opening[job_id] = path
 
@@ -77,26 +85,30 @@ class Files(QObject):
             self._controller.add_guide(opened)
         elif isinstance(opened, Recipe):
             self._take_recipe(opened)
+        elif isinstance(opened, PictureFile):
+            self.pictureOpened.emit(opened.path)
         else:
             self._take_run(*cast(tuple[Trajectory, dict[str, Any]], opened))
 
     def _take_run(self, run: Trajectory, about: dict[str, Any]) -> None:
         problem = self._controller.restore(state.from_spec(run.spec), about)
+        self.saved = run
         self._controller.show_run(run, about)
         if problem:
-            self.noticed.emit(Notice(f"{problem} Its frames are shown all the same.", "warning"))
+            text = f"{problem} Its frames are shown all the same."
+            self.noticed.emit(Notice(text, "warning", topic="open"))
 
     def _take_recipe(self, recipe: Recipe) -> None:
         problem = self._controller.restore(state.from_spec(recipe.spec), dict(recipe.about))
         if problem:
-            self.noticed.emit(Notice(problem, "warning"))
+            self.noticed.emit(Notice(problem, "warning", topic="open"))
         if self._controller.choices != state.from_spec(recipe.spec):
             return
         if recipe.about.get("init_noise") == "given":
-            self.noticed.emit(Notice(GIVEN_NOISE, "warning"))
+            self.noticed.emit(Notice(GIVEN_NOISE, "warning", topic="open"))
             return
         if recipe.spec.origin is not None:
-            self.noticed.emit(Notice(BRANCHED, "warning"))
+            self.noticed.emit(Notice(BRANCHED, "warning", topic="open"))
             return
         self._controller.request_run(show_step=recipe.step)
 
@@ -123,7 +135,7 @@ class Files(QObject):
         """Save `run` as a session."""
         about = self._controller.about
         job_id = self._runner.submit(lambda: jobs.save_session(run, path, about))
-        self._saving[job_id] = path
+        self._saving[job_id] = path, run
 
     # -- export -------------------------------------------------------------------------------
 
@@ -182,6 +194,11 @@ class Files(QObject):
         else:
             self.noticed.emit(notice)
 
+    def losses(self) -> list[str]:
+        """What closing now would leave undone, in words."""
+        exports = [f"The export to {r.folder} is not done." for r in self._exporting.values()]
+        return exports + [f"{path} is not written yet." for path, _ in self._saving.values()]
+
     # -- jobs ---------------------------------------------------------------------------------
 
     @Slot(int, object)
@@ -195,7 +212,8 @@ class Files(QObject):
     def _on_finished(self, job_id: int) -> None:
         self._opening.pop(job_id, None)
         if job_id in self._saving:
-            self.noticed.emit(Notice(f"Saved {self._saving.pop(job_id)}"))
+            path, self.saved = self._saving.pop(job_id)
+            self.noticed.emit(Notice(f"Saved {path}"))
         if job_id in self._exporting:
             folder = self._exporting.pop(job_id).folder
             files = sum(1 for _ in folder.iterdir())
@@ -203,10 +221,12 @@ class Files(QObject):
 
     @Slot(int, object)
     def _on_failed(self, job_id: int, error: BaseException) -> None:
-        self._opening.pop(job_id, None)
+        opened = self._opening.pop(job_id, None)
         self._saving.pop(job_id, None)
         if self._exporting.pop(job_id, None) is not None:
             self._export_ended(notice_of(error))
+        elif opened is not None:
+            self.noticed.emit(notice_of(error, "open", opened.name))
         else:
             self.noticed.emit(notice_of(error))
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from diffview import tensorfile
 from diffview.engine import session
 from diffview.engine.trajectory import Trajectory
-from diffview.errors import DiffviewError
+from diffview.errors import DiffviewError, InputError
 from diffview.exporters import carriers, recipe
+from diffview.frames import picture_file
 from diffview.models import catalog, sampling
 from diffview.models.card import ModelCard
 from diffview.ui import guide_source
@@ -27,15 +30,17 @@ class ModelSource:
         self.card, self.guidable = card, guidable
         self._open_on = open_on
         self._model: Any = None
+        self._opening = Lock()
         self.device = ""
 
     def model(self) -> Any:
-        """The denoiser, opened at the first call; only the sampling thread may ask."""
-        if self._model is None:
-            leave_a_core_to_the_window()
-            self._model = self._open_on("auto")
-            self.device = str(self._model.device)
-        return self._model
+        """The denoiser, opened at the first call; any worker's thread may ask."""
+        with self._opening:
+            if self._model is None:
+                leave_a_core_to_the_window()
+                self._model = self._open_on("auto")
+                self.device = str(self._model.device)
+            return self._model
 
 
 def leave_a_core_to_the_window() -> None:
@@ -74,8 +79,10 @@ def sample_in_two(
 
 
 def bundled_sources() -> dict[str, ModelSource]:
-    """The bundled models that can be sampled, by id."""
-    return {e.card.id: source_of(e) for e in catalog.bundled() if e.card.samples}
+    """The bundled models that can be sampled, and after them a person's own, by id."""
+    sources = {e.card.id: source_of(e) for e in catalog.bundled() if e.card.samples}
+    own = {e.card.id: source_of(e) for e in catalog.own() if e.card.samples}
+    return {**sources, **{id: source for id, source in own.items() if id not in sources}}
 
 
 def source_of(entry: catalog.Entry) -> ModelSource:
@@ -83,17 +90,38 @@ def source_of(entry: catalog.Entry) -> ModelSource:
     return ModelSource(entry.card, lambda device: sampling.open_model(entry, device))
 
 
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """A sound picture without a recipe."""
+
+    path: Path
+
+
 def open_file(path: Path) -> Iterator[Any]:
-    """What is in `path`: a saved run (Trajectory, about), a ModelSource, or a Recipe."""
+    """What is in `path`: a saved run (Trajectory, about), a ModelSource, a Recipe, a picture."""
     if path.is_dir():
         path = path / recipe.FILENAME
     if not (path.is_file() and carriers.is_safetensors(path)):
-        yield recipe.read(path)
+        if _is_plain_picture(path):
+            picture_file.check(path)
+            yield PictureFile(path)
+        else:
+            yield recipe.read(path)
     elif session.METADATA_KEY in tensorfile.read_header(path).metadata:
         yield session.load(path)
     else:
         entry = catalog.entry(path)
         yield source_of(entry) if entry.card.samples else guide_source.of_entry(entry)
+
+
+def _is_plain_picture(path: Path) -> bool:
+    """Whether it is a picture, sound or not, that carries no recipe."""
+    if not (path.is_file() and picture_file.is_picture(path)):
+        return False
+    try:
+        return carriers.text_of(path) is None
+    except InputError:  # of a kind that carries none, or broken
+        return True
 
 
 def save_session(trajectory: Trajectory, path: Path, about: dict[str, Any]) -> Iterator[Path]:

@@ -11,14 +11,14 @@ from diffview.ui.state import Notice
 log = logging.getLogger(__name__)
 
 
-def notice_of(error: BaseException, about: str = "") -> Notice:
+def notice_of(error: BaseException, topic: str = "", about: str = "") -> Notice:
     """Its message if it was meant for people, details below; `about` is the file it is about."""
     log.error("job failed", exc_info=error)
     details = "".join(traceback.format_exception(error))
     text = _text(error)
     if about and about not in text:
         text = f"{about}: {text}"
-    return Notice(text, "error", details)
+    return Notice(text, "error", details, topic)
 
 
 def _text(error: BaseException) -> str:

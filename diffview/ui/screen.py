@@ -58,4 +58,5 @@ def _view(run: Trajectory, look: Look, *, preview: bool = True) -> ViewState:
         quantities=tuple(pane.quantity for pane in look.panes),
         policies=tuple(pane.policy for pane in look.panes),
         guidance_scale=look.guidance_scale if preview else None,
+        stage=look.stage,
     )

@@ -34,8 +34,11 @@ class Timeline(QObject):
     """Places 0 .. expected - 1, of which the first `available` can be reached.
 
     `first` is the number of place 0 for a person and `stride` the distance of two places: the film
-    strip's tool tip counts so. A timeline tells only between `start()` and `stop()`.
+    strip's tool tip counts so. A timeline tells only between `start()` and `stop()`. `ends` name
+    the ends of the scrubber.
     """
+
+    ends = ("noise", "image")
 
     lengthChanged = Signal(int, int)
     moved = Signal(int, str)
@@ -128,9 +131,11 @@ class RunTimeline(Timeline):
         run, index = self._controller.run, self._controller.look.index
         if run is None or index >= len(run):
             return "–"
-        record = run[index]
-        time = "clean" if record.level.sigma == 0 else f"t {record.level.t:g}"
-        return f"step {record.i}/{run.spec.n_steps} · {time}"
+        record, stage = run[index], self._controller.look.stage
+        shown = frames.at_stage(record, stage)
+        time = "clean" if shown.level.sigma == 0 else f"t {shown.level.t:g}"
+        name = f" · {record.stages[stage - 1].name}" if 0 < stage <= len(record.stages) else ""
+        return f"step {record.i}/{run.spec.n_steps} · {time}{name}"
 
     def _update_strip(self, *, tell: bool = False) -> None:
         """The selected sample at every step; what is already drawn stays."""

@@ -23,6 +23,7 @@ from diffview.models import catalog
 from diffview.models.card import ModelCard
 from diffview.ui import geometry, icons, theme
 from diffview.ui.central import CentralArea
+from diffview.ui.closing import Closing, loss_of
 from diffview.ui.commands import Commands
 from diffview.ui.controller import Controller
 from diffview.ui.desk import Desk
@@ -83,6 +84,7 @@ class MainWindow(QMainWindow):
         self.status = StatusBar()
         self.setStatusBar(self.status)
         self.commands = Commands(self)
+        self._closing = Closing(self, self.close)
 
     def _desk_for(self, name: str) -> Desk:
         return Desk(self.controller, self._runner_for(name), self.settings, self.run_timeline)
@@ -151,7 +153,10 @@ class MainWindow(QMainWindow):
         c.runGrew.connect(self._on_run_grew)
         c.activityChanged.connect(self._on_activity)
         c.noticed.connect(self.notices.show_notice)
+        c.begunAnew.connect(self.notices.forget)
+        self.files.begunAnew.connect(self.notices.forget)
         self.files.noticed.connect(self.notices.show_notice)
+        self.files.pictureOpened.connect(self.central.take_picture)
         self.central.workspaceChanged.connect(self._on_workspace)
 
     # -- facts --------------------------------------------------------------------------------
@@ -253,6 +258,10 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Remember the layout and go; whoever listens to `closed` joins the threads."""
+        agreed = all(workspace.may_close() for workspace in self.central.made())
+        if not agreed or not self._closing.may_close(self._losses()):
+            event.ignore()
+            return
         self.transport.pause()
         self._remember()
         for workspace in self.central.made():
@@ -262,6 +271,11 @@ class MainWindow(QMainWindow):
         self.hide()
         self.closed.emit()
         event.accept()
+
+    def _losses(self) -> list[str]:
+        """What would be lost by closing now, in words."""
+        c = self.controller
+        return self.files.losses() + loss_of(c.run, self.files.saved, c.activity.busy)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Files may be dropped anywhere on the window."""

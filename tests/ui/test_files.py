@@ -273,7 +273,7 @@ def looped(folder):
 
 @pytest.mark.parametrize(
     "make",
-    [zipped, plain_picture, huge_picture, truncated, pointer, cut_session, empty, newer_recipe,
+    [zipped, huge_picture, truncated, pointer, cut_session, empty, newer_recipe,
      missing, plain_folder, looped],
 )  # fmt: skip
 def test_nonsense_gives_a_notice_with_its_name_and_changes_nothing(session, tmp_path, wait, make):
@@ -287,6 +287,21 @@ def test_nonsense_gives_a_notice_with_its_name_and_changes_nothing(session, tmp_
     assert not session.filing.busy
     session.controller.scrub_to(3)
     assert session.controller.frame.i == 3
+
+
+def test_a_picture_without_a_recipe_goes_to_the_forward_process(session, tmp_path, wait):
+    run = session.controller.run
+    drop(session, plain_picture(tmp_path))
+    wait(lambda: session.window.central.name == "forward")
+    assert session.controller.run is run
+
+
+def test_a_picture_with_a_recipe_restores_its_run_in_whatever_workspace(session, exported, wait):
+    session.window.central.go_to("forward")
+    run = session.controller.run
+    drop(session, exported / "run.gif")
+    wait(lambda: session.controller.run is not run and done(session))
+    assert session.window.central.name == "forward"
 
 
 def test_an_address_of_the_net_is_refused_in_words(session, wait):

@@ -371,13 +371,13 @@ def test_a_click_on_the_film_strip_goes_there(session):
 def test_a_click_selects_a_sample_everywhere_and_its_numbers_follow(session):
     session.controller.choose_condition(None)
     left, right = session.window.denoising.left.view, session.window.denoising.right.view
-    text = session.window.run_cards.step._values["eps"].text
+    numbers = session.window.run_cards.step.numbers
     key(session, Qt.Key.Key_Home)
-    before = text()
+    before = numbers.text("eps")
     click(right, right.tile_rect(5).center())
     assert session.controller.look.sample == 5
     assert left._selection == right._selection == 5
-    assert text() != before, "the noise of the selected sample, not of the one before"
+    assert numbers.text("eps") != before, "the noise of the selected sample, not of the one before"
 
 
 def test_a_double_click_shows_one_sample_alone_and_all_again(session):

@@ -145,7 +145,7 @@ def test_the_panes_catch_up_when_denoising_comes_back(session):
     central.go_to("denoising")
     assert panes.left.view._selection == 2
     assert (panes.left.view._tiles.values == session.controller.frame.tiles[0].values).all()
-    assert session.window.run_cards.step._values["i"].text() == "4/50"
+    assert session.window.run_cards.step.numbers.text("i") == "4/50"
 
 
 def test_the_right_dock_shows_the_cards_of_the_workspace_in_front(session):

@@ -67,10 +67,21 @@ class NoticeBar(QFrame):
     @Slot(object)
     def show_notice(self, notice: Notice) -> None:
         """Show a notice; below those that wait to be read, in place of mere information."""
-        waiting = [] if self.isHidden() else self._notices
-        waiting = [n for n in waiting if n.kind != "info" and n.text != notice.text]
+        waiting = [n for n in self._waiting() if n.kind != "info" and n.text != notice.text]
         self._notices = [*waiting[1 - MOST :], notice]
         self._show_all()
+
+    @Slot(str)
+    def forget(self, topic: str) -> None:
+        """What was told of `topic` is over: it is being done anew."""
+        self._notices = [n for n in self._waiting() if n.topic != topic]
+        if self._notices:
+            self._show_all()
+        else:
+            self.hide()
+
+    def _waiting(self) -> list[Notice]:
+        return [] if self.isHidden() else self._notices
 
     def _show_all(self) -> None:
         kind = max((n.kind for n in self._notices), key=list(ICONS).index)

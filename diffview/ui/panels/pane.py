@@ -16,6 +16,7 @@ from diffview.ui.panels.card import FittingLabel, describe, narrow, silent
 from diffview.ui.state import Pane
 from diffview.ui.views.grid_view import GridView
 from diffview.ui.widgets.math_label import MathLabel
+from diffview.ui.widgets.way_out import WayOut
 
 SYMBOLS = {
     "xt": r"\c{xt}{x_{t}}",
@@ -25,6 +26,8 @@ SYMBOLS = {
     "diff": r"\c{diff}{\hat{x}_{0,c} - \hat{x}_{0,u}}",
     "eps": r"\c{eps}{\hat{\epsilon}}",
     "score": r"\c{score}{\nabla \log p}",
+    "entropy": r"\c{entropy}{H}",
+    "surprise": r"\c{surprise}{-\log p}",
 }
 
 
@@ -58,6 +61,7 @@ class PanePanel(QFrame):
         self.view = GridView()
         describe(self.view, f"Samples, {title} pane", "Click selects a sample, double-click shows "
                  "it alone; the wheel zooms, dragging moves, 0 resets", view_name)  # fmt: skip
+        self.way_out = WayOut(self.view)
         for combo, least, most in ((self.quantity, 70, 130), (self.policy, 64, 104)):
             narrow(combo)
             combo.setMinimumWidth(least)
@@ -105,29 +109,27 @@ class PanePanel(QFrame):
         self.show_pane(self._pane)
 
 
-def offer(combo: QComboBox, guided: bool) -> None:
-    """Grey out, in a list of quantities, what only a run with guidance has."""
+def offer(combo: QComboBox, guided: bool, by_token: bool = False) -> None:
+    """Grey out, in a list of quantities, what a run of this kind does not have."""
     model = combo.model()
     if isinstance(model, QStandardItemModel):
         for row in range(combo.count()):
-            needs = find(combo.itemData(row)).needs_guidance
-            item = model.item(row)
-            item.setEnabled(guided or not needs)
-            item.setToolTip("" if guided or not needs else "Needs a run with guidance")
+            quantity = find(combo.itemData(row))
+            item, lacking = model.item(row), quantity.lacking(by_token=by_token, guided=guided)
+            item.setEnabled(not lacking)
+            item.setToolTip(lacking[:1].upper() + lacking[1:])
 
 
-def link(left: GridView, right: GridView) -> Callable[[], None]:
-    """Zoom, pan and cross-hair of two grids go together; returns a reset of both."""
-    for one in (left, right):
-        one.viewportRequested.connect(left.show_viewport)
-        one.viewportRequested.connect(right.show_viewport)
-        one.hovered.connect(left.show_crosshair)
-        one.hovered.connect(right.show_crosshair)
-        one.unhovered.connect(partial(left.show_crosshair, None))
-        one.unhovered.connect(partial(right.show_crosshair, None))
+def link(*views: GridView) -> Callable[[], None]:
+    """Zoom, pan and cross-hair of these grids go together; returns a reset of them all."""
+    for one in views:
+        for other in views:
+            one.viewportRequested.connect(other.show_viewport)
+            one.hovered.connect(other.show_crosshair)
+            one.unhovered.connect(partial(other.show_crosshair, None))
 
     def reset() -> None:
-        left.reset_viewport()
-        right.reset_viewport()
+        for view in views:
+            view.reset_viewport()
 
     return reset

@@ -31,6 +31,7 @@ class RunCards(QObject):
     def _connect(self) -> None:
         store = self._store
         self.plot.stepRequested.connect(store.scrub_to)
+        self.step.stageRequested.connect(store.choose_stage)
         store.lookChanged.connect(self._on_look)
         store.runReplaced.connect(self._on_run_replaced)
         store.frameChanged.connect(self._on_frame)
@@ -65,7 +66,9 @@ class RunCards(QObject):
     def _on_frame(self, frame: Frame) -> None:
         run, look = self._store.run, self._store.look
         if self._shown and run is not None and look.index < len(run):
-            record = frames.at_scale(run, run[look.index], look.guidance_scale)
+            self.step.show_stages(run[look.index], look.stage)
+            record = frames.at_stage(run[look.index], look.stage)
+            record = frames.at_scale(run, record, look.guidance_scale)
             self.step.show_step(record, look.sample, run.spec.n_steps)
 
     @Slot(int, int, int)

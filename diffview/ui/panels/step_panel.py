@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QComboBox, QLabel, QWidget
 
 from diffview.engine.trajectory import StepRecord
 from diffview.frames import quantities
 from diffview.frames.compose import Frame
-from diffview.ui.panels.card import Card
+from diffview.ui.panels.card import Card, describe, silent
+from diffview.ui.panels.number_grid import NumberGrid
 from diffview.ui.widgets.math_label import MathLabel
 
 EQUATION = r"x_{t'} = w_{0} \c{x0hat}{\hat{x}_{0}} + w_{1} \c{xt}{x_{t}} + s_{t} z"
 EQUATION_RAW = EQUATION.replace(" + s_", r" + w_{r} \c{x0hat}{\hat{x}_{r}} + s_")
 """Where ε follows the estimate before clipping, that estimate has a weight of its own."""
+NO_SUM = r"\text{This move takes more than these.}"
+"""Where a sampler's move is no weighted sum of estimates and the present state (LMS)."""
+STAGE_TERM = r" + w_{s} \c{x0hat}{\hat{x}_{0,s}}"
+OLDER_TERM = r" + w_{-%d} \c{x0hat}{\hat{x}_{0,-%d}}"
+MOST_OLDER, MOST_STAGES = 3, 1
+"""As many weights of each kind have a place; no sampler has more."""
 
 _ROWS = (
     ("t", "t", "The schedule's own time of this step: T − 1 is noise, 0 one step of noise"),
@@ -33,15 +41,19 @@ _ROWS = (
     ("nfe", r"\text{NFE}", "Network evaluations of one sample so far; guidance takes two a step"),
     ("ms", r"\text{ms}", "Time of this step in milliseconds, all samples together"),
     ("w_raw", r"w_{r}", "The weight of the estimate before clipping, which ε is derived from"),
+    ("w_stage", r"w_{s}", "The weight of this step's second estimate, x̂₀ at its second stage"),
+    *((f"w_past{k}", f"w_{{-{k}}}", f"The weight of the estimate {k} step{'s' * (k > 1)} before")
+      for k in range(1, MOST_OLDER + 1)),
 )  # fmt: skip
 
 
 class StepPanel(Card):
-    """The update as a formula, and its numbers for the shown step."""
+    """The update as a formula, and its numbers for the shown step; which of its evaluations."""
+
+    stageRequested = Signal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("THIS STEP", parent)
-        self._values: dict[str, QLabel] = {}
         self._build()
 
     def _build(self) -> None:
@@ -50,36 +62,54 @@ class StepPanel(Card):
             "The sampler's move to the next time t′: a weighted sum of estimate and state, "
             "and fresh noise (DDPM eq. 7, DDIM eq. 12)"
         )
+        self.more = MathLabel("")
+        self.more.setToolTip(
+            "Estimates of earlier steps (multistep samplers), or of this step's second stage"
+        )
+        self.stages = QComboBox()
+        describe(self.stages, "Evaluation", "Which evaluation of this step the panes show: "
+                 "its own, or the further ones its sampler makes", "stageCombo")  # fmt: skip
+        self.stages.currentIndexChanged.connect(self.stageRequested)
+        self.body.addWidget(self.stages)
         self.body.addWidget(self.equation)
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(8)
-        grid.setVerticalSpacing(4)
-        for place, (name, symbol, help) in enumerate(_ROWS):
-            row, column = place // 2, 2 * (place % 2)
-            label, value = MathLabel(symbol), QLabel("–")
-            value.setProperty("role", "value")
-            value.setObjectName(f"step_{name}")
-            value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            for widget in (label, value):
-                widget.setToolTip(help)
-            grid.addWidget(label, row, column)
-            grid.addWidget(value, row, column + 1)
-            self._values[name] = value
-            if name == "w_raw":
-                self._raw_row = (label, value)
-        grid.setColumnStretch(1, 1)
-        grid.setColumnStretch(3, 1)
-        grid.setColumnMinimumWidth(2, 46)
-        self.body.addLayout(grid)
+        self.body.addWidget(self.more)
+        self.numbers = NumberGrid("step", _ROWS)
+        self.body.addWidget(self.numbers)
 
     def show_step(self, record: StepRecord, sample: int, n_steps: int) -> None:
         """The numbers of one record; `sample` is the one whose noise is measured."""
-        for name, text in step_numbers(record, sample, n_steps).items():
-            self._values[name].setText(text)
-        raw = record.x0_raw is not None
-        self.equation.show_markup(EQUATION_RAW if raw else EQUATION)
-        for widget in self._raw_row:
-            widget.setVisible(raw)
+        self.numbers.show_numbers(step_numbers(record, sample, n_steps))
+        move = record.move
+        raw = (move is not None and move.w_raw != 0) or record.x0_raw is not None
+        sums = move is not None or record.level.sigma == 0
+        self.equation.show_markup((EQUATION_RAW if raw else EQUATION) if sums else NO_SUM)
+        older = 0 if move is None else len(move.w_past)
+        staged = move is not None and bool(move.w_stages)
+        terms = [STAGE_TERM] * staged + [OLDER_TERM % (k, k) for k in range(1, older + 1)]
+        self.more.show_markup("".join(terms))
+        self.more.setVisible(bool(terms))
+        self.numbers.show_or_hide("w_raw", raw)
+        self.numbers.show_or_hide("w_stage", staged)
+        for k in range(1, MOST_OLDER + 1):
+            self.numbers.show_or_hide(f"w_past{k}", k <= older)
+
+    def show_stages(self, record: StepRecord, stage: int) -> None:
+        """Offer the evaluations of a record, if it has several, and mark the shown one."""
+        names = ["Evaluation 1: the step", *_stage_names(record)]
+        with silent(self.stages):
+            if [self.stages.itemText(row) for row in range(self.stages.count())] != names:
+                self.stages.clear()
+                self.stages.addItems(names)
+            self.stages.setCurrentIndex(stage if stage < len(names) else 0)
+        self.stages.setVisible(len(names) > 1)
+
+
+def _stage_names(record: StepRecord) -> Iterator[str]:
+    for number, point in enumerate(record.stages, 2):
+        if point.x0_hat is None:
+            yield f"{point.name.capitalize()}, not evaluated"
+        else:
+            yield f"Evaluation {number}: {point.name}"
 
 
 def step_numbers(record: StepRecord, sample: int, n_steps: int) -> dict[str, str]:
@@ -95,11 +125,18 @@ def step_numbers(record: StepRecord, sample: int, n_steps: int) -> dict[str, str
         "w0": "–" if move is None else number(move.w0),
         "w1": "–" if move is None else number(move.w1),
         "w_raw": "–" if move is None else number(move.w_raw),
+        "w_stage": "–" if move is None else " ".join(map(number, move.w_stages)),
+        **{f"w_past{k}": _weight_before(record, k) for k in range(1, MOST_OLDER + 1)},
         "noise_std": _std(math.nan if move is None else move.noise_std),
         "eps": "–" if clean else f"{_rms(quantities.find('eps').values(record)[sample]):.4f}",
         "nfe": str(record.nfe),
         "ms": f"{1000 * record.seconds:.1f}",
     }
+
+
+def _weight_before(record: StepRecord, k: int) -> str:
+    past = () if record.move is None else record.move.w_past
+    return number(past[k - 1]) if k <= len(past) else "–"
 
 
 def number(value: float) -> str:

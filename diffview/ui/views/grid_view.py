@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import (
     QColor,
     QFocusEvent,
@@ -42,6 +42,8 @@ class GridView(QWidget):
     sampleSelected = Signal(int)
     focusRequested = Signal(int)
     viewportRequested = Signal(object)
+    narrowed = Signal(str)
+    """"zoomed", "alone" (one sample), or "" when all is shown."""
     hovered = Signal(int, int, int)
     unhovered = Signal()
 
@@ -101,13 +103,33 @@ class GridView(QWidget):
 
     def show_focus(self, sample: int | None) -> None:
         """Only this sample, large; None: all of them."""
-        self._focus = sample
-        self.update()
+        self._narrow(sample, self._viewport)
 
     def show_viewport(self, viewport: Viewport) -> None:
         """Zoom and pan as another pane asked for."""
-        self._viewport = viewport
+        self._narrow(self._focus, viewport)
+
+    def _narrow(self, focus: int | None, viewport: Viewport) -> None:
+        before = self.how_narrow
+        self._focus, self._viewport = focus, viewport
         self.update()
+        if self.how_narrow != before:
+            self.narrowed.emit(self.how_narrow)
+
+    @property
+    def how_narrow(self) -> str:
+        """Whether less than all is shown, as `narrowed` says it."""
+        if self._viewport.zoom > 1:
+            return "zoomed"
+        return "" if self._focus is None else "alone"
+
+    @Slot()
+    def widen(self) -> None:
+        """Ask for one step back: from the zoom first, then from one sample alone."""
+        if self._viewport.zoom > 1:
+            self.reset_viewport()
+        elif self._focus is not None:
+            self.focusRequested.emit(-1)
 
     def show_crosshair(self, sample: int | None, row: int = 0, column: int | None = 0) -> None:
         """Outline one pixel, the one under the mouse in a linked pane; None: no outline."""

@@ -36,6 +36,7 @@ from typing import Any, Literal, TypeVar
 
 from PySide6.QtWidgets import QWidget
 
+from diffview.frames.compose import Frame
 from diffview.ui.desk import Desk
 from diffview.ui.timeline import Timeline
 
@@ -57,6 +58,11 @@ class Workspace(QWidget):
     def in_front(self) -> bool:
         """Whether this is the workspace that is shown."""
         return self._in_front
+
+    @property
+    def frame(self) -> Frame | None:
+        """What "Copy picture" copies."""
+        return self.desk.store.frame
 
     def listen(self, signal: Any, slot: Callable[..., object]) -> None:
         """Connect `signal` to `slot` for as long as this workspace is in front."""
@@ -91,6 +97,10 @@ class Workspace(QWidget):
     def do(self, command: str) -> bool:
         """Do a command of ui/actions.py in a way of its own; False leaves it to the window."""
         return False
+
+    def may_close(self) -> bool:
+        """The window wants to close: False if a person, asked, would rather go on."""
+        return True
 
     def closing(self) -> None:
         """The window closes: remember what shall be remembered."""

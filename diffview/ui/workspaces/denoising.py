@@ -73,10 +73,18 @@ class Denoising(Workspace):
             pane.show_theme()
 
     def do(self, command: str) -> bool:
-        """Zoom is the panes' own."""
+        """Zoom is the panes' own; Esc leads back from it once nothing is left to stop."""
         if command == "reset_zoom":
             self.reset_zoom()
-        return command == "reset_zoom"
+        elif command == "stop" and self.left.view.how_narrow and not self._busy:
+            self.left.view.widen()
+        else:
+            return False
+        return True
+
+    @property
+    def _busy(self) -> bool:
+        return self.desk.store.activity.busy
 
     @Slot(object)
     def _on_look(self, look: Look) -> None:

@@ -1,0 +1,180 @@
+"""What is noised and what a model makes of it: the state behind the forward process's panes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from diffview.engine.levels import NoiseLevel
+from diffview.engine.spec import RunSpec
+from diffview.engine.trajectory import Float32, StepRecord, Trajectory
+from diffview.errors import InputError
+from diffview.frames import picture_file
+from diffview.frames.compose import at_scale
+from diffview.frames.picture_file import Picture
+from diffview.models import forward
+from diffview.ui.desk import Desk
+from diffview.ui.guide_source import GuideSource
+from diffview.ui.mailbox import Mailbox
+
+Key = tuple[int, tuple[int, ...]]
+"""Seed and shape of a noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is put to the network: x_0 and eps (*D), noised to `level`, as `spec` says."""
+
+    x_0: Float32
+    eps: Float32
+    level: NoiseLevel
+    spec: RunSpec
+    guide: GuideSource | None
+    who: str
+
+    def is_but_for_gamma(self, other: Question) -> bool:
+        """Whether the other's answer holds here too: only γ differs, or nothing at all."""
+        if self.x_0 is not other.x_0 or self.eps is not other.eps or self.level != other.level:
+            return False
+        scale = self.spec.guidance.scale
+        same = replace(other.spec, guidance=replace(other.spec.guidance, scale=scale))
+        return self.spec == same
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the network made of it; the trajectory has one record, of the γ it was asked with."""
+
+    asked: Question
+    trajectory: Trajectory
+
+    @property
+    def record(self) -> StepRecord:
+        """The record at the γ of the question."""
+        made = self.trajectory
+        return at_scale(made, made[0], self.asked.spec.guidance.scale)
+
+
+class Noising(QObject):
+    """Holds a picture, a noise and the last answer; works in the desk's own thread."""
+
+    noised = Signal()
+    """x_0 or the noise is another."""
+    answered = Signal(object)
+    read = Signal(object)
+    failed = Signal(object)
+
+    def __init__(self, desk: Desk, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._desk = desk
+        self.seed = 0
+        self.x_0: Float32 | None = None
+        self._drawn: tuple[Key, Float32] | None = None
+        self.answer: Answer | None = None
+        self._reader, self._drawer, self._asker = (Mailbox(desk.jobs, self) for _ in range(3))
+        self._reader.told.connect(self.read)
+        self._drawer.told.connect(self._on_drawn)
+        self._asker.told.connect(self._on_answer)
+        for box in (self._reader, self._drawer, self._asker):
+            box.failed.connect(self.failed)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is being read, drawn or asked."""
+        return any(box.busy for box in (self._reader, self._drawer, self._asker))
+
+    @property
+    def asking(self) -> bool:
+        """Whether the network is being asked."""
+        return self._asker.busy
+
+    @property
+    def eps(self) -> Float32 | None:
+        """The noise of the chosen seed, once it is drawn."""
+        if self._drawn is None or self._drawn[0] != self._key():
+            return None
+        return self._drawn[1]
+
+    def state(self, level: NoiseLevel) -> Float32 | None:
+        """x_t (*D) at a level; None while picture or noise are missing."""
+        eps = self.eps
+        if self.x_0 is None or eps is None or eps.shape != self.x_0.shape:
+            return None
+        return forward.noised(self.x_0, eps, level)
+
+    def read_file(self, path: Path) -> None:
+        """Read a picture in the shape of the chosen model; `read` tells it."""
+        card = self._desk.store.card
+
+        def make() -> Iterator[Picture]:
+            yield picture_file.read(path, card.data_shape, *card.value_range)
+
+        self._reader.put(make)
+
+    def use(self, x_0: Float32 | None) -> None:
+        """Noise this picture from now on."""
+        if x_0 is not None and x_0 is self.x_0 and self.eps is not None:
+            return
+        self.x_0 = x_0
+        if x_0 is not None and self.eps is None:
+            self._draw()
+        self.noised.emit()
+
+    def reseed(self, seed: int) -> None:
+        """Take another noise."""
+        self.seed = seed
+        self._draw()
+
+    def _key(self) -> Key:
+        return self.seed, self._desk.store.card.data_shape
+
+    def _draw(self) -> None:
+        key = self._key()
+
+        def make() -> Iterator[tuple[Key, Float32]]:
+            yield key, forward.noise(*key)
+
+        self._drawer.put(make)
+
+    @Slot(object)
+    def _on_drawn(self, drawn: tuple[Key, Float32]) -> None:
+        if drawn[0] == self._key():
+            self._drawn = drawn
+            self.noised.emit()
+
+    def ask(self, level: NoiseLevel) -> None:
+        """Ask the network at this level; where only γ is another, the last answer will do."""
+        asked = self._question(level)
+        if asked is None:
+            return
+        if self.answer is not None and asked.is_but_for_gamma(self.answer.asked):
+            self._asker.clear()
+            self._on_answer(replace(self.answer, asked=asked))
+            return
+        source = self._desk.store.source
+
+        def make() -> Iterator[Answer]:
+            x_t, model = forward.noised(asked.x_0, asked.eps, asked.level), source.model()
+            guide = None if asked.guide is None else asked.guide.guide(model)
+            yield Answer(asked, forward.estimate(model, asked.spec, x_t, guide))
+
+        self._asker.put(make)
+
+    def _question(self, level: NoiseLevel) -> Question | None:
+        store, eps = self._desk.store, self.eps
+        if self.x_0 is None or eps is None or eps.shape != self.x_0.shape:
+            return None
+        try:
+            spec = forward.one_step_spec(store.spec, level)
+            guide = store.guide_of(spec)
+        except InputError:  # the run says so, when it is asked for
+            return None
+        return Question(self.x_0, eps, level, spec, guide, f"by {store.card.title}")
+
+    @Slot(object)
+    def _on_answer(self, answer: Answer) -> None:
+        self.answer = answer
+        self.answered.emit(answer)

@@ -1,0 +1,228 @@
+"""The forward process in the window, on a network known in closed form."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from diffview.frames import noising
+
+
+@pytest.fixture
+def forward(session, wait):
+    """The workspace in front, with its first estimate."""
+    session.window.central.go_to("forward")
+    made = session.window.central.current
+    wait(lambda: made.noising.answer is not None and not made.noising.busy)
+    return made
+
+
+def values(pane):
+    """(C, H, W) as the pane shows them."""
+    return pane.view._tiles.values[0].transpose(2, 0, 1)
+
+
+def noise_of(seed):
+    return torch.randn(1, 8, 8, generator=torch.Generator().manual_seed(seed)).numpy()
+
+
+def notice(session):
+    bar = session.window.notices
+    return bar.text.text() if bar.isVisible() else ""
+
+
+def by_the_formula(session, forward, gamma):
+    """The fake network's guided estimate at what the middle pane shows."""
+    x_t = values(forward.panes[1])
+    base = 0.5 * np.tanh(x_t) + 0.5  # label 4 means none
+    direction = (session.controller.choices.condition - 4) / 10
+    return base + gamma * direction
+
+
+def settle(forward, wait):
+    wait(lambda: not forward.noising.busy)
+
+
+def test_it_begins_with_the_selected_sample_of_the_run(session, forward):
+    expected = session.controller.run[-1].x_t[0]
+    assert np.array_equal(values(forward.panes[0]), expected)
+    assert forward.chooser.list.currentText() == "Sample 0 of the run"
+
+
+def test_the_scrubber_goes_to_every_t_and_the_state_is_alpha_x_0_plus_sigma_eps(
+    session, forward, wait
+):
+    scrubber = session.window.transport.scrubber
+    assert scrubber.maximum() == 999
+    x_0 = session.controller.run[-1].x_t[0]
+    for place in (0, 345, 999):
+        scrubber.setValue(place)
+        level = session.controller.card.schedule.level(999 - place)
+        expected = level.alpha * x_0 + level.sigma * noise_of(0)
+        np.testing.assert_allclose(values(forward.panes[1]), expected, atol=1e-6)
+        assert session.window.transport.place.text() == f"t {999 - place}"
+        assert forward.level_card.numbers.text("t") == f"{999 - place}"
+
+
+def test_the_estimate_and_its_error_follow(session, forward, wait):
+    session.window.transport.scrubber.setValue(500)
+    settle(forward, wait)
+    expected = by_the_formula(session, forward, session.controller.choices.guidance_scale)
+    np.testing.assert_allclose(values(forward.panes[2]), expected, atol=1e-5)
+    error = np.linalg.norm(expected - values(forward.panes[0]))
+    assert float(forward.error_card.norm.text("norm")) == pytest.approx(error, abs=1e-4)
+    rms = error / 8
+    assert float(forward.error_card.numbers.text("rms")) == pytest.approx(rms, abs=1e-4)
+    psnr = 20 * np.log10(2 / rms)
+    shown = forward.error_card.numbers.text("psnr").replace("−", "-").removesuffix(" dB")
+    assert float(shown) == pytest.approx(psnr, abs=0.06)
+
+
+def test_the_guidance_slider_changes_the_estimate_without_asking_the_network(
+    session, forward, network, wait
+):
+    session.controller.choose_spacing("leading")  # so that no run is redone behind it
+    network.hold()
+    calls = network.calls
+    session.controller.choices = dataclasses.replace(session.controller.choices)
+    session.controller.choose_guidance(7.0)
+    expected = by_the_formula(session, forward, 7.0)
+    np.testing.assert_allclose(values(forward.panes[2]), expected, atol=1e-5)
+    assert forward.error_card.numbers.text("gamma") == "7"
+    assert not forward.noising.asking
+    network.release()
+    wait(lambda: not session.controller.activity.busy)
+    assert network.calls > calls, "the whole run was redone all the same"
+
+
+def test_another_class_asks_anew(session, forward, wait):
+    session.controller.choose_condition(1)
+    settle(forward, wait)
+    expected = by_the_formula(session, forward, session.controller.choices.guidance_scale)
+    np.testing.assert_allclose(values(forward.panes[2]), expected, atol=1e-5)
+
+
+def test_the_picture_before_stays_until_the_new_estimate_is_there(session, forward, network, wait):
+    before = values(forward.panes[2]).copy()
+    network.hold()
+    session.window.transport.scrubber.setValue(900)
+    session.window.transport.scrubber.setValue(910)
+    assert np.array_equal(values(forward.panes[2]), before)
+    assert forward.panes[2]._remark.text() != forward.panes[1]._remark.text() == "t 89"
+    network.release()
+    settle(forward, wait)
+    assert forward.panes[2]._remark.text() == "t 89"
+    assert not np.array_equal(values(forward.panes[2]), before)
+
+
+def test_another_seed_is_another_noise_at_the_same_level(session, forward, wait):
+    forward.chooser.seed.setValue(11)
+    settle(forward, wait)
+    level, x_0 = forward.levels.level, values(forward.panes[0])
+    expected = level.alpha * x_0 + level.sigma * noise_of(11)
+    np.testing.assert_allclose(values(forward.panes[1]), expected, atol=1e-6)
+
+
+def test_selecting_another_sample_noises_that_one(session, forward, wait):
+    session.controller.select_sample(3)
+    settle(forward, wait)
+    assert np.array_equal(values(forward.panes[0]), session.controller.run[-1].x_t[3])
+    assert forward.chooser.list.currentText() == "Sample 3 of the run"
+
+
+def picture(folder, level=204):
+    Image.new("RGB", (20, 10), (level, level, level)).save(folder / "grey.png")
+    return folder / "grey.png"
+
+
+def test_a_picture_is_read_and_what_was_done_to_it_is_told(session, forward, tmp_path, wait):
+    session.window.files.open(picture(tmp_path))
+    wait(lambda: forward._of == "file" and not session.filing.busy)
+    settle(forward, wait)
+    np.testing.assert_allclose(values(forward.panes[0]), np.full((1, 8, 8), 0.6), atol=1e-6)
+    assert forward.chooser.list.currentText() == "grey.png"
+    assert "20 × 10 → 8 × 8" in notice(session) and "to grey" in notice(session)
+    forward.chooser.list.setCurrentIndex(0)
+    assert np.array_equal(values(forward.panes[0]), session.controller.run[-1].x_t[0])
+    forward.chooser.list.setCurrentIndex(1)
+    assert np.allclose(values(forward.panes[0]), 0.6)
+
+
+def test_a_picture_is_read_anew_for_a_model_of_another_shape(
+    session, forward, tmp_path, wait, make_model, make_source
+):
+    session.window.files.open(picture(tmp_path))
+    wait(lambda: forward._of == "file" and not session.filing.busy)
+
+    def flat(x_t, t):
+        return 0.5 * x_t
+
+    other = make_model(flat, id="colour", shape=(3, 4, 4), classes=0, null=None)
+    session.controller.add_source(make_source(other))
+    wait(lambda: forward.noising.x_0 is not None and forward.noising.x_0.shape == (3, 4, 4))
+    settle(forward, wait)
+    assert values(forward.panes[0]).shape == values(forward.panes[2]).shape == (3, 4, 4)
+
+
+def test_a_model_of_points_refuses_a_picture_in_words(
+    session, forward, tmp_path, wait, make_model, make_source
+):
+    flat = make_model(lambda x_t, t: 0.5 * x_t, id="flat", shape=(2,), classes=0, null=None)
+    session.controller.add_source(make_source(flat))
+    forward.take_picture(picture(tmp_path))
+    wait(lambda: "are no pictures" in notice(session))
+    assert session.window.isVisible()
+
+
+def test_without_a_run_it_says_what_to_do(make_session):
+    session = make_session()
+    session.window.central.go_to("forward")
+    forward = session.window.central.current
+    assert "open a picture" in forward.panes[0].view._message
+    assert forward.panes[1].view._message == ""
+    session.window.commands.do("copy")
+
+
+def test_a_model_that_breaks_is_told_and_the_next_estimate_comes(session, forward, network, wait):
+    network.fails_at = network.calls
+    session.window.transport.scrubber.setValue(10)
+    wait(lambda: "the fake network broke" in notice(session))
+    session.window.transport.scrubber.setValue(20)
+    settle(forward, wait)
+    assert forward.noising.answer.asked.level.t == 979
+
+
+def test_error_and_noise_can_be_shown_in_place_of_the_estimate(session, forward, wait):
+    settle(forward, wait)
+    estimate, clean = values(forward.panes[2]).copy(), values(forward.panes[0])
+    forward.panes[2]._list.setCurrentIndex(1)
+    assert forward.panes[2].subject == noising.ERROR
+    np.testing.assert_allclose(values(forward.panes[2]), estimate - clean, atol=1e-6)
+    forward.panes[2]._list.setCurrentIndex(2)
+    level, x_t = forward.levels.level, values(forward.panes[1])
+    eps_hat = (x_t - level.alpha * estimate) / level.sigma
+    np.testing.assert_allclose(values(forward.panes[2]), eps_hat, atol=1e-4)
+
+
+def test_copy_takes_the_three_panes(session, forward):
+    frame = forward.frame
+    assert [tiles.quantity for tiles in frame.tiles] == ["x0", "xt", "x0hat"]
+    session.window.commands.do("copy")
+    assert "Copied a picture" in notice(session)
+
+
+def test_the_film_strip_draws_only_what_is_seen_of_it(session, forward):
+    strip = session.window.transport.strip
+    places = len(strip.steps_on_strip())
+    session.window.grab()
+    assert 1 < len(forward.levels._pictures._kept) <= places < 100
+
+
+def test_the_values_under_the_mouse_are_those_of_every_pane(session, forward):
+    forward._on_hovered(0, 2, 5)
+    lines = forward.value_card.values.text().splitlines()
+    shown = [float(line.split()[-1].replace("−", "-")) for line in lines]
+    expected = [values(pane)[0, 2, 5] for pane in forward.panes]
+    np.testing.assert_allclose(shown, expected, atol=6e-4)
