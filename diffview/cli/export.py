@@ -36,10 +36,13 @@ def run(args: argparse.Namespace) -> int:
         entry = _model(args, about)
         card = None if entry is None else entry.card
         exporting.check(args, trajectory.spec, trajectory.data_shape, card)
-        if card is None and trajectory.data_shape[0] not in (1, 3) and args.decode != "none":
-            report.note("these look like latents and are shown as they are: --model decodes them")
-        latent = entry is not None and entry.card.picture_shape and args.decode != "none"
-        lens = exporting.lens_of(args, sampling.open_model(entry)) if latent and entry else None
+        by_token = trajectory.spec.by_token
+        undecoded = by_token or trajectory.data_shape[0] not in (1, 3)
+        if card is None and undecoded and args.decode != "none":
+            what = "are tokens" if by_token else "look like latents"
+            report.note(f"these {what} and are shown as they are: --model decodes them")
+        coded = entry is not None and entry.card.coded and args.decode != "none"
+        lens = exporting.lens_of(args, sampling.open_model(entry)) if coded and entry else None
         files = exporting.write(args, trajectory, about, report, lens)
         report.event("done", files=files)
         report.result(f"wrote {exporting.listed(files)}")

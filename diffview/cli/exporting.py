@@ -15,8 +15,10 @@ from diffview import exporters
 from diffview.cli import arguments
 from diffview.cli.report import Report
 from diffview.engine.levels import CLEAN
+from diffview.engine.next_token import NOT_YET, Written
+from diffview.engine.next_token import levels as token_levels
 from diffview.engine.spec import RunSpec
-from diffview.engine.trajectory import StepRecord, Trajectory
+from diffview.engine.trajectory import Float32, StepRecord, Trajectory
 from diffview.errors import InputError
 from diffview.exporters import job
 from diffview.exporters.place import AlreadyThere
@@ -50,8 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser, *, required: bool) -> None:
         "--show",
         metavar="NAME,...",
         type=arguments.names,
-        default=("xt", "x0hat"),
-        help=f"side by side, any of {', '.join(QUANTITIES)} (xt,x0hat)",
+        help=f"side by side, any of {', '.join(QUANTITIES)} (xt,x0hat; of tokens xt,entropy)",
     )
     group.add_argument(
         "--decode",
@@ -108,25 +109,27 @@ LENSES = ("full", "preview", "none")
 def lens_of(args: argparse.Namespace, model: Any) -> Lens | None:
     """What the model's latents are looked at through; None where its samples are pictures."""
     card = model.card
-    if not card.latent or not card.picture_shape or args.decode == "none":
+    if not card.coded or args.decode == "none":
         return None
     if args.decode == "full":
-        return lenses.decoded(model, card.picture_shape)
+        return lenses.decoded(model, card.shown_shape)
     return lenses.previewed(preview.of(model), card.data_shape)
 
 
 def _blank_lens(args: argparse.Namespace, card: ModelCard | None) -> Lens | None:
-    if card is None or not card.picture_shape or args.decode == "none":
+    if card is None or not card.coded or args.decode == "none":
         return None
     if args.decode == "full":
-        return lenses.blank(lenses.DECODED, card.picture_shape)
+        return lenses.blank(lenses.DECODED, card.shown_shape)
+    if card.by_token:
+        raise InputError("tokens have no linear preview: give --decode full, or none")
     return lenses.blank(lenses.PREVIEW, (card.picture_shape[0], *card.data_shape[1:]))
 
 
-def selection(args: argparse.Namespace) -> Selection:
-    """What the flags ask to see."""
+def selection(args: argparse.Namespace, spec: RunSpec) -> Selection:
+    """What the flags ask to see of a run of `spec`."""
     return Selection(
-        quantities=args.show,
+        quantities=args.show or ("xt", "entropy" if spec.by_token else "x0hat"),
         policies=(args.brightness,),
         every=args.every,
         sample=args.sample,
@@ -155,13 +158,28 @@ def check(
     _check_writable(args.out)
     blank = Trajectory(spec, data_shape)
     blank.append(_blank_record(spec, data_shape))
-    Sheets(blank, selection(args), _blank_lens(args, card))[0]
+    Sheets(blank, selection(args, spec), _blank_lens(args, card))[0]
 
 
 def _blank_record(spec: RunSpec, data_shape: tuple[int, ...]) -> StepRecord:
     zeros = np.zeros((spec.batch, *data_shape), np.float32)
     guided = zeros if spec.guidance.kind != "none" else None
+    if spec.by_token:
+        return _blank_tokens(spec, zeros)
     return StepRecord(0, CLEAN, zeros, zeros, guided, guided, None, 0, 0.0)
+
+
+def _blank_tokens(spec: RunSpec, zeros: Float32) -> StepRecord:
+    """Nothing written yet, of a model that tells two tokens apart."""
+    one, codes = np.zeros((spec.batch, 1)), np.zeros((spec.batch, 2), np.float32)
+    known = Written(one.astype(np.int64), one.astype(np.float32), one.astype(np.float32), one)
+    guided = codes if spec.guidance.kind != "none" else None
+    x_t = zeros + NOT_YET
+    level = token_levels(spec.n_steps)[0]
+    return StepRecord(
+        i=0, level=level, x_t=x_t, x0_hat=x_t, base=guided, direction=guided, move=None, nfe=0,
+        seconds=0.0, logits=None if guided is not None else codes, written=known,
+    )  # fmt: skip
 
 
 def _check_writable(target: Path) -> None:
@@ -196,7 +214,7 @@ def write(
         about,
         args.out,
         args.format,
-        selection(args),
+        selection(args, trajectory.spec),
         fps=args.fps,
         overwrite=args.overwrite,
         lens=lens,

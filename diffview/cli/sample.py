@@ -43,7 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     guiding.add_arguments(group)
     group.add_argument(
-        "--sampler", metavar="NAME", help=f"any of {', '.join(samplers.every())} (the model's own)"
+        "--sampler",
+        metavar="NAME",
+        help=f"any of {', '.join(samplers.every())}; for models of tokens "
+        f"{', '.join(samplers.by_token())} (the model's own)",
     )
     group.add_argument(
         "--steps",
@@ -92,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _options_help() -> str:
     lines = ["options of the samplers, for --option NAME=VALUE:"]
-    for name, info in samplers.every().items():
+    for name, info in (samplers.every() | samplers.by_token()).items():
         own = [option.name for option in info.options]
         for option in declared_options(name).values():
             if option.name in own or info is next(iter(samplers.every().values())):
@@ -262,6 +265,22 @@ def _facts(record: StepRecord, n_steps: int, remaining: float) -> dict[str, Any]
         "nfe": record.nfe,
         "seconds": record.seconds,
         "remaining_s": remaining,
+        **_token(record),
+    }
+
+
+def _token(record: StepRecord) -> dict[str, Any]:
+    """What was drawn for the next token of each sample, where one was."""
+    known = record.written
+    if known is None or known.chosen.shape[1] <= record.i:
+        return {}
+    row, column = divmod(record.i, record.x_t.shape[-1])
+    return {
+        "row": row,
+        "column": column,
+        "token": known.chosen[:, -1].tolist(),
+        "probability": known.probability[:, -1].tolist(),
+        "entropy": known.entropy[:, -1].tolist(),
     }
 
 

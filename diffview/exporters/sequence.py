@@ -146,8 +146,11 @@ def _check_shown(trajectory: Trajectory, selection: Selection) -> None:
     if not selection.quantities:
         raise InputError(f"nothing is shown: choose from {', '.join(quantities.QUANTITIES)}")
     for name in selection.quantities:
-        if quantities.find(name).needs_guidance and not trajectory.guided:
-            raise InputError(f"'{name}' needs a run with guidance, and this one has none")
+        lacking = quantities.find(name).lacking(
+            by_token=trajectory.spec.by_token, guided=trajectory.guided
+        )
+        if lacking:
+            raise InputError(lacking)
     if len(selection.policies) not in (1, len(selection.quantities)):
         raise InputError(
             f"{len(selection.policies)} brightness policies for {len(selection.quantities)} "

@@ -13,10 +13,11 @@ import numpy as np
 
 from diffview.engine.finishing import clipped, guided
 from diffview.engine.levels import NoiseLevel
+from diffview.engine.next_token import NOT_YET
 from diffview.engine.origin import in_force
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory
 from diffview.errors import InputError
-from diffview.frames import pixels, points, quantities
+from diffview.frames import pixels, points, quantities, tokens
 from diffview.frames.lens import Lens
 from diffview.frames.pixels import Uint8
 
@@ -62,6 +63,7 @@ class Frame:
     guidance_scale: float | None
     tiles: tuple[Tiles, ...]
     lens: str = ""
+    by_token: bool = False
 
     @property
     def nbytes(self) -> int:
@@ -91,6 +93,7 @@ def compose(trajectory: Trajectory, view: ViewState, lens: Lens | None = None) -
         else (spec.guidance.scale if scale is None else scale),
         tiles=tuple(tiles(record, quantity, policy, lens) for quantity, policy in shown),
         lens=name,
+        by_token=spec.by_token,
     )
 
 
@@ -140,6 +143,8 @@ def at_scale(trajectory: Trajectory, record: StepRecord, scale: float | None) ->
         return record
     if record.base is None or record.direction is None or record.level.sigma == 0:
         return record  # the clean end is the picture under any guidance
+    if record.written is not None:
+        return tokens.at_gamma(record, spec, spec.gamma(record.level, scale))
     level, how = record.level, spec.finish()
     gamma = spec.gamma(level, scale)
     raw = guided(record.x_t, record.base, record.direction, gamma, level, how)
@@ -150,7 +155,8 @@ def at_scale(trajectory: Trajectory, record: StepRecord, scale: float | None) ->
 def one_sample(record: StepRecord, sample: int) -> StepRecord:
     """The record with one sample alone, as a batch of one (views, no copies)."""
     cut = {name: array[sample : sample + 1] for name, array in record.arrays().items()}
-    return replace(record, **cut)  # type: ignore[arg-type]
+    known = None if record.written is None else record.written.of_rows([sample])
+    return replace(record, **cut, written=known)  # type: ignore[arg-type]
 
 
 def tiles(record: StepRecord, name: str, policy: str, lens: Lens | None = None) -> Tiles:
@@ -163,12 +169,19 @@ def tiles(record: StepRecord, name: str, policy: str, lens: Lens | None = None) 
     if points.are_points(record.x_t.shape[1:]):
         return Tiles(name, *points.drawn(record, quantity, policy))
     values = quantity.values(record)
-    if lens is not None and not quantity.signed:
+    if lens is not None and quantity.state:
         values = lens.picture(values)
     pictures = np.asarray(pixels.as_pictures(values), np.float32)
-    if lens is not None and quantity.signed:
+    if lens is not None and not quantity.state:
         pictures = _enlarged(pictures, lens.shape)
+    if lens is None and quantity.state and record.written is not None:
+        return Tiles(name, _numbered(pictures, record), pictures)
     return Tiles(name, _coloured(pictures, quantity, record, policy), pictures)
+
+
+def _numbered(values: Float32, record: StepRecord) -> Uint8:
+    """Token numbers that nothing decodes: the last one white, where none is yet black."""
+    return pixels.grey_or_rgb(values, NOT_YET, tokens.codes(record) - 1)
 
 
 def _enlarged(pictures: Float32, shape: tuple[int, ...]) -> Float32:
@@ -183,6 +196,9 @@ def _coloured(
     if policy not in POLICIES:
         raise InputError(f"unknown brightness '{policy}'; known are {', '.join(POLICIES)}")
     finite = values[np.isfinite(values)] if policy == "stretch" else values
+    if quantity.amount:
+        most = float(finite.max()) if policy == "stretch" and finite.size else None
+        return pixels.amounts(values, quantity.extent(record) if most is None else most)
     if quantity.signed:
         extent = quantity.extent(record) * (3.0 if policy == "wide" else 1.0)
         if policy == "stretch" and finite.size:

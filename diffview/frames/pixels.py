@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 Uint8 = NDArray[np.uint8]
 
 NOT_A_NUMBER = (255, 0, 255)
+NOTHING_YET = (72, 76, 84)
 NEGATIVE = np.array([92, 162, 255], np.float32)
 POSITIVE = np.array([255, 176, 72], np.float32)
 
@@ -49,6 +50,15 @@ def signed(values: NDArray[Any], extent: float) -> Uint8:
     strength = np.clip(strength, -1, 1)
     colours = np.where(strength < 0, -strength * NEGATIVE, strength * POSITIVE)
     return _rgbx(colours, values)
+
+
+def amounts(values: NDArray[Any], extent: float) -> Uint8:
+    """(B, H, W, 1) -> (B, H, W, 4): black at zero, amber at `extent`; grey where there is none."""
+    known = np.nan_to_num(values, posinf=extent)
+    strength = np.clip(known / np.float32(extent or 1.0), 0, 1)
+    out = _rgbx(strength * POSITIVE, np.zeros_like(values))
+    out[np.isnan(values).any(axis=-1), :3] = NOTHING_YET
+    return out
 
 
 def _rgbx(levels: NDArray[Any], values: NDArray[Any]) -> Uint8:

@@ -5,14 +5,16 @@ Shapes are (B, *D); eps and score are per unit of x_t (engine/conversions.py has
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from diffview.engine.conversions import eps_from_x0, score_from_x0
 from diffview.engine.trajectory import Float32, StepRecord
 from diffview.errors import InputError
+from diffview.frames import tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,8 @@ class Quantity:
     """One thing a pane can show.
 
     `label` has mathematics in it, `word` none; `extent` is the value drawn at full strength either
-    side of 0.
+    side of 0. `of`: which runs have it, those that remove "noise", those that write "tokens", or
+    "any". An `amount` is never below 0, and not a number where there is none yet.
     """
 
     name: str
@@ -32,6 +35,28 @@ class Quantity:
     needs_guidance: bool
     values: Callable[[StepRecord], Float32]
     extent: Callable[[StepRecord], float] = lambda record: 1.0
+    of: str = "any"
+    amount: bool = False
+
+    @property
+    def state(self) -> bool:
+        """Whether it is a state of the model, which a lens shows where that is of latents."""
+        return not (self.signed or self.amount)
+
+    def lacking(self, *, by_token: bool, guided: bool) -> str:
+        """Why a run of this kind has no such quantity; "" where it has."""
+        if self.of == "noise" and by_token:
+            return f"'{self.name}' is of a run that removes noise, and this one writes tokens"
+        if self.of == "tokens" and not by_token:
+            return f"'{self.name}' is of a run that writes tokens, and this one removes noise"
+        if self.needs_guidance and not guided:
+            return f"'{self.name}' needs a run with guidance, and this one has none"
+        return ""
+
+    def of_kind(self, *, by_token: bool) -> Quantity:
+        """The same in the words of a run that writes token by token, or of one that does not."""
+        title, help = TOKEN_WORDS.get(self.name, (self.title, self.help))
+        return replace(self, title=title, help=help) if by_token else self
 
 
 def _unguided(record: StepRecord) -> Float32:
@@ -65,6 +90,10 @@ def _behind_eps(record: StepRecord) -> Float32:
     return record.x0_hat if record.x0_raw is None else record.x0_raw
 
 
+def _log_codes(record: StepRecord) -> float:
+    return math.log(max(2, tokens.codes(record)))
+
+
 def _three(record: StepRecord) -> float:
     return 3.0
 
@@ -87,30 +116,56 @@ _ALL = (
     Quantity(
         "x0cond", "x̂₀ cond.", "Conditional", "the estimate for this condition",
         "x̂₀ under the condition alone, γ = 1.",
-        False, True, _conditional,
+        False, True, _conditional, of="noise",
     ),
     Quantity(
         "x0uncond", "x̂₀ uncond.", "Unconditional", "the estimate without condition",
         "x̂₀ without condition, γ = 0.",
-        False, True, _unguided,
+        False, True, _unguided, of="noise",
     ),
     Quantity(
         "diff", "x̂₀ c − u", "Difference", "where the condition pulls",
         "x̂₀ conditional minus x̂₀ unconditional: the direction that γ multiplies. "
         "Blue below zero, amber above.",
-        True, True, _direction,
+        True, True, _direction, of="noise",
     ),
     Quantity(
         "eps", "ε̂", "Noise", "the noise it sees",
         "ε̂ = (x_t − α x̂₀) / σ, the noise that goes with the estimate; drawn from −3 to 3.",
-        True, False, _eps, _three,
+        True, False, _eps, _three, "noise",
     ),
     Quantity(
         "score", "score", "Score", "uphill in log p",
         "∇ log p(x_t) = −ε̂ / σ; drawn from −3/σ to 3/σ.",
-        True, False, _score, _three_per_sigma,
+        True, False, _score, _three_per_sigma, "noise",
+    ),
+    Quantity(
+        "entropy", "H", "Entropy", "how open each token was",
+        "−Σ p log p of the distribution that each token was drawn from, the next one's too; drawn "
+        "from 0 (black, certain) to log K nats of K tokens. Grey: not written yet.",
+        False, False, tokens.entropies, _log_codes, "tokens", amount=True,
+    ),
+    Quantity(
+        "surprise", "−log p", "Surprise", "how unlikely what was drawn was",
+        "−log p of each token that was drawn, the next one's too; drawn from 0 (black) to log K "
+        "nats of K tokens. Grey: not written yet.",
+        False, False, tokens.surprises, _log_codes, "tokens", amount=True,
     ),
 )  # fmt: skip
+
+TOKEN_WORDS = {
+    "xt": (
+        "the picture so far",
+        "x_t, the tokens written so far, as their decoder shows them; middle grey where none is "
+        "yet.",
+    ),
+    "x0hat": (
+        "and the likeliest next token",
+        "The picture so far with the most likely next token in its place. It says nothing of the "
+        "tokens after that one: such a model has no estimate of the whole picture.",
+    ),
+}
+"""Title and help of what means something else where a picture is written token by token."""
 
 QUANTITIES: dict[str, Quantity] = {quantity.name: quantity for quantity in _ALL}
 

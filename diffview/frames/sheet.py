@@ -130,10 +130,13 @@ def caption(frame: Frame) -> str:
         _PLAIN.get(t.quantity, quantities.find(t.quantity).name) for t in frame.tiles
     )
     end = "clean" if frame.level.sigma == 0 else f"t {frame.level.t:g}"
+    if frame.by_token:
+        end = "written" if frame.level.t == 0 else f"{frame.level.t:g} tokens left"
     guided = "" if frame.guidance_scale is None else f"   guidance {frame.guidance_scale:g}"
     lens = f"   {frame.lens}" if frame.lens else ""
     return f"{names}   step {frame.i}/{frame.n_steps}   {end}{guided}{lens}"
 
 
 _PLAIN = {"xt": "x_t", "x0hat": "x0 estimate", "x0cond": "x0 cond.", "x0uncond": "x0 uncond.",
-          "diff": "cond. - uncond.", "eps": "noise estimate", "score": "score"}  # fmt: skip
+          "diff": "cond. - uncond.", "eps": "noise estimate", "score": "score",
+          "entropy": "entropy", "surprise": "surprise"}  # fmt: skip

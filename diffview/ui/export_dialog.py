@@ -106,7 +106,8 @@ class ExportDialog(QDialog):
         self.left, self.right = QComboBox(), QComboBox()
         for combo, pane in zip((self.left, self.right), self._look.panes, strict=True):
             for quantity in QUANTITIES.values():
-                if self._run.guided or not quantity.needs_guidance:
+                by_token, guided = self._run.spec.by_token, self._run.guided
+                if not quantity.lacking(by_token=by_token, guided=guided):
                     combo.addItem(quantity.word, quantity.name)
             combo.setCurrentIndex(max(0, combo.findData(pane.quantity)))
         self.right.addItem("nothing", "")

@@ -48,6 +48,8 @@ class Theme:
     difference: str
     eps: str
     score: str
+    entropy: str
+    surprise: str
     gamma: str
     snr: str
     good: str
@@ -66,7 +68,8 @@ DARK = Theme(
     accent="#6ca9ff", accent_hover="#8cbcff", on_accent="#0b1220", selection="#2b3a52",
     groove="#3a404c", handle="#f2f4f8", tooltip="#2b303a",
     x_t="#6ca9ff", x0_hat="#ffb24d", x0_cond="#ff9473", x0_uncond="#d8c65a",
-    difference="#f48fc7", eps="#4fd1c1", score="#8fd66f", gamma="#c095ff", snr="#62d2a2",
+    difference="#f48fc7", eps="#4fd1c1", score="#8fd66f", entropy="#ffc978", surprise="#e58a8a",
+    gamma="#c095ff", snr="#62d2a2",
     good="#5fd68b", warn="#f2c14e", bad="#ff8a80",
 )  # fmt: skip
 
@@ -77,7 +80,8 @@ LIGHT = Theme(
     accent="#1a63c9", accent_hover="#2a6dcf", on_accent="#ffffff", selection="#d6e5fb",
     groove="#cfd6df", handle="#22262e", tooltip="#ffffff",
     x_t="#1a63c9", x0_hat="#a65300", x0_cond="#b83a16", x0_uncond="#736400",
-    difference="#b02a78", eps="#0a6f66", score="#3d7010", gamma="#7638cc", snr="#0b7049",
+    difference="#b02a78", eps="#0a6f66", score="#3d7010", entropy="#7d5a00", surprise="#9c2f4f",
+    gamma="#7638cc", snr="#0b7049",
     good="#146f3c", warn="#835800", bad="#b92b25",
 )  # fmt: skip
 
@@ -91,6 +95,8 @@ TOKEN_OF = {
     "diff": "difference",
     "eps": "eps",
     "score": "score",
+    "entropy": "entropy",
+    "surprise": "surprise",
     "gamma": "gamma",
     "alpha_bar": "x0_hat",
     "sigma": "x_t",
