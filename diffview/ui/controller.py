@@ -327,7 +327,7 @@ class Controller(QObject):
     @property
     def guidable(self) -> bool:
         """Whether the model has a label that means none."""
-        return bool(self.card.classes) and self.source.guidable
+        return (bool(self.card.classes) or self.card.takes_text) and self.source.guidable
 
     @property
     def settled(self) -> bool:

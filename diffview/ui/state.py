@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from diffview.engine import samplers
-from diffview.engine.options import Value, numbers
+from diffview.engine.options import RUN_OPTIONS, Value, numbers
 from diffview.engine.spacings import LIST
 from diffview.engine.spec import (
     Condition,
@@ -47,8 +47,14 @@ class Choices:
     negative: str | None = None
 
     def option(self, name: str) -> Value:
-        """The chosen value of an option, else its default."""
-        return dict(self.options).get(name, declared_options(self.sampler)[name].default)
+        """The chosen value of an option, else its default; also of those this sampler lacks."""
+        declared = {option.name: option for option in RUN_OPTIONS} | declared_options(self.sampler)
+        return dict(self.options).get(name, declared[name].default)
+
+    @property
+    def by_token(self) -> bool:
+        """Whether they ask for a picture token by token."""
+        return samplers.find(self.sampler).by_token
 
     def with_option(self, name: str, value: Value) -> Choices:
         """The same with one option changed; typed times decide how many steps there are."""
@@ -132,6 +138,9 @@ def _recommended(card: ModelCard) -> Choices:
 
 def _first_label(card: ModelCard) -> Condition:
     label = card.defaults.get("label", 0)
+    if card.takes_text:
+        prompt = card.defaults.get("prompt")
+        return prompt if isinstance(prompt, str) and prompt else None
     if not card.classes:
         return None
     return label if type(label) is int and 0 <= label < len(card.classes) else 0
@@ -162,8 +171,12 @@ def adapted(choices: Choices, card: ModelCard) -> Choices:
     """The choices carried over to another model: what it lacks falls back to its defaults."""
     own = defaults(card)
     labels = choices.condition if isinstance(choices.condition, tuple) else (choices.condition,)
-    keeps = all(isinstance(label, int) and label < len(card.classes) for label in labels)
+    keeps = all(_has(card, label) for label in labels)
     needs_guide = choices.guidance_kind in Guidance.NEED_GUIDE
+    if choices.by_token or card.by_token:
+        # How a picture is sampled says nothing of how one is written, nor the other way round.
+        condition = choices.condition if keeps else own.condition
+        return replace(own, seeds=choices.seeds, condition=condition)
     return replace(
         choices,
         model_id=card.id,
@@ -173,6 +186,12 @@ def adapted(choices: Choices, card: ModelCard) -> Choices:
         guidance_kind="cfg" if needs_guide else choices.guidance_kind,
         guide="",
     )
+
+
+def _has(card: ModelCard, label: int | str | None) -> bool:
+    if isinstance(label, str):
+        return card.takes_text
+    return label is not None and label < len(card.classes)
 
 
 @dataclass(frozen=True, slots=True)

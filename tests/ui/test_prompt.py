@@ -1,0 +1,143 @@
+"""The prompt box: completion, words that are not read, and prompts nobody would type."""
+
+import dataclasses
+
+import pytest
+from PySide6.QtCore import QMimeData, Qt
+from PySide6.QtGui import QTextCharFormat
+from pytestqt.qtbot import QtBot
+
+from diffview.engine import schedules
+from diffview.models.card import ModelCard
+from diffview.ui import state
+from diffview.ui.panels.condition_panel import ConditionPanel
+
+WORDS = ("red", "green", "apple", "apricot", "cat", "t", "shirt")
+ARABIC = "\u062a\u0641\u0627\u062d\u0629"
+CARD = ModelCard(
+    "tiny-text", "Tiny text", "latent_text", (4, 4, 4), "v", schedules.named("cosine"),
+    text_tokens=8, vocabulary=WORDS, latent=True, picture_shape=(3, 16, 16),
+    defaults={"prompt": "red apple"},
+)  # fmt: skip
+CHOICES = state.defaults(CARD)
+
+
+@pytest.fixture
+def panel(qtbot: QtBot):
+    made = ConditionPanel()
+    qtbot.addWidget(made)
+    made.show_model(CARD)
+    made.show_state(CHOICES)
+    made.show()
+    qtbot.waitExposed(made)
+    return made
+
+
+@pytest.fixture
+def asked(panel, heard):
+    return heard(panel.conditionRequested)
+
+
+def type_in(qtbot, panel, text):
+    panel.prompt.clear()
+    qtbot.keyClicks(panel.prompt, text)
+
+
+def paste(panel, text):
+    data = QMimeData()
+    data.setText(text)
+    panel.prompt.clear()
+    panel.prompt.insertFromMimeData(data)
+
+
+def marked(panel):
+    """The underlined words of the first block."""
+    block = panel.prompt.document().firstBlock()
+    none = QTextCharFormat.UnderlineStyle.NoUnderline
+    return [
+        block.text()[span.start : span.start + span.length]
+        for span in block.layout().formats()
+        if span.format.underlineStyle() != none
+    ]
+
+
+def test_a_model_of_text_has_a_prompt_box_that_shows_its_own_prompt(panel):
+    assert panel.prompt.isVisible()
+    assert panel.prompt.objectName() == "promptEdit"
+    assert not panel.combo.isVisible()
+    assert panel.prompt.toPlainText() == "red apple"
+    panel.show_model(dataclasses.replace(CARD, text_tokens=0, vocabulary=(), classes=("Bag",)))
+    assert panel.combo.isVisible()
+    assert not panel.prompt.isVisible()
+
+
+def test_enter_asks_once_and_state_does_not_echo(panel, asked, qtbot):
+    type_in(qtbot, panel, "green cat")
+    qtbot.keyClick(panel.prompt, Qt.Key.Key_Return)
+    assert asked == ["green cat"]
+    panel.show_state(dataclasses.replace(CHOICES, condition="green cat"))
+    qtbot.keyClick(panel.prompt, Qt.Key.Key_Return)
+    panel.show_state(dataclasses.replace(CHOICES, condition="cat"))
+    assert panel.prompt.toPlainText() == "cat"
+    assert asked == ["green cat"]
+
+
+def test_an_empty_prompt_is_no_condition(panel, asked, qtbot):
+    type_in(qtbot, panel, "  ")
+    qtbot.keyClick(panel.prompt, Qt.Key.Key_Return)
+    assert asked == [None]
+
+
+def test_a_word_is_completed_from_the_vocabulary(panel, asked, qtbot):
+    type_in(qtbot, panel, "red ap")
+    popup = panel.prompt._completer.popup()
+    assert popup.isVisible()
+    rows = [popup.model().index(k, 0).data() for k in range(popup.model().rowCount())]
+    assert rows == ["apple", "apricot"]
+    qtbot.keyClick(popup, Qt.Key.Key_Down)
+    qtbot.keyClick(popup, Qt.Key.Key_Return)
+    assert panel.prompt.toPlainText() == "red apricot "
+    assert asked == []
+    popup.hide()
+
+
+def test_unknown_words_are_marked_and_named(panel, qtbot):
+    paste(panel, "blue apple sofa")
+    assert marked(panel) == ["blue", "sofa"]
+    assert panel.unread.isVisible()
+    assert panel.unread.text() == "Unknown to the model and ignored: blue, sofa"
+    paste(panel, "apple")
+    assert marked(panel) == []
+    assert not panel.unread.isVisible()
+
+
+def test_control_characters_and_line_ends_become_spaces(panel):
+    paste(panel, "red\r\nap\x00ple\x1b\u202e cat")
+    assert panel.prompt.toPlainText().split() == ["red", "ap", "ple", "cat"]
+    assert panel.prompt.toPlainText().isprintable()
+
+
+def test_right_to_left_words_are_kept_marked_and_named(panel, asked, qtbot):
+    paste(panel, f"{ARABIC} apple")
+    qtbot.keyClick(panel.prompt, Qt.Key.Key_Return)
+    assert asked == [f"{ARABIC} apple"]
+    assert marked(panel) == [ARABIC]
+    assert ARABIC in panel.unread.text()
+
+
+def test_more_than_ten_thousand_letters_are_left_out_and_said(panel, asked, qtbot):
+    paste(panel, "cat " * 2500 + "green")
+    assert len(panel.prompt.toPlainText()) == 10_000
+    assert panel.unread.text() == "A prompt has at most 10,000 letters: 5 were left out"
+    qtbot.keyClick(panel.prompt, Qt.Key.Key_Return)
+    assert len(asked[0]) < 10_001
+
+
+def test_a_prompt_goes_to_another_model_of_text_and_a_class_does_not():
+    typed = dataclasses.replace(CHOICES, condition="green cat")
+    other = dataclasses.replace(CARD, id="other")
+    assert state.adapted(typed, other).condition == "green cat"
+    classes = dataclasses.replace(CARD, text_tokens=0, vocabulary=(), classes=("Bag", "Coat"))
+    assert state.adapted(typed, classes).condition == 0
+    labelled = dataclasses.replace(CHOICES, condition=1)
+    assert state.adapted(labelled, CARD).condition == "red apple"
