@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 
 from diffview import places
 from diffview.errors import InputError
-from diffview.models import guides
 
 
 class Parser(argparse.ArgumentParser):
@@ -88,6 +87,9 @@ def assignment(text: str) -> tuple[str, str]:
 def curve(text: str) -> tuple[tuple[float, float], ...]:
     """Knots λ:factor between commas, by rising λ."""
     try:
+        # Here, not above: it brings numpy along, which --version and --help do without.
+        from diffview.models import guides
+
         return guides.curve_from(text)
     except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from None

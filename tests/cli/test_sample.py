@@ -58,7 +58,7 @@ def test_a_run_is_written_in_every_format_asked_for(sample, capsys):
     }
     assert tensors["t"].shape == (4,)
     told = capsys.readouterr()
-    assert "4 samples of tiny (Sneaker, γ 3) by ddim in 3 steps on cpu: NFE 6" in told.out
+    assert "4 samples of tiny (Sneaker, γ 3, w = γ − 1 = 2) by ddim in 3 steps" in told.out
     assert "4 PNG frames" in told.out
 
 
