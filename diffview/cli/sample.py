@@ -14,6 +14,7 @@ from typing import Any
 from diffview.cli import arguments, branching, exporting, guiding
 from diffview.cli.report import Report
 from diffview.engine import divergence, samplers, session, spacings
+from diffview.engine.options import RUN_OPTIONS
 from diffview.engine.spec import Guidance, RunSpec, declared_options, parse_seeds
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory
 from diffview.errors import DiffviewError, InputError
@@ -96,7 +97,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _options_help() -> str:
     lines = ["options of the samplers, for --option NAME=VALUE:"]
     for name, info in (samplers.every() | samplers.by_token()).items():
-        own = [option.name for option in info.options]
+        own = [option.name for option in info.options if option not in RUN_OPTIONS]
         for option in declared_options(name).values():
             if option.name in own or info is next(iter(samplers.every().values())):
                 whose = name if option.name in own else "every sampler"
