@@ -62,8 +62,8 @@ class Transport(QFrame):
         self.scrubber = TimestepScrubber()
         describe(self.scrubber, "Timestep scrubber", "The step that is shown: noise on the left, "
                  "picture on the right (Left, Right, Home, End)", "timestepScrubber")  # fmt: skip
-        noise, image = QLabel("noise"), QLabel("image")
-        for label in (noise, image):
+        self.ends = (QLabel(), QLabel())
+        for label in self.ends:
             label.setProperty("role", "muted")
         self.place = QLabel("–")
         self.place.setProperty("role", "value")
@@ -80,9 +80,9 @@ class Transport(QFrame):
                  "stripCombo")  # fmt: skip
         time = QHBoxLayout()
         time.setSpacing(8)
-        time.addWidget(noise)
+        time.addWidget(self.ends[0])
         time.addWidget(self.scrubber, 1)
-        time.addWidget(image)
+        time.addWidget(self.ends[1])
         row = QHBoxLayout()
         row.setSpacing(2)
         for button in (self.first, self.previous, self.play, self.next, self.last, self.loop):
@@ -125,6 +125,8 @@ class Transport(QFrame):
             self._let_go(self._timeline)
         self._timeline = timeline
         self.strip.show_names(timeline.name_of)
+        for label, text in zip(self.ends, timeline.ends, strict=True):
+            label.setText(text)
         self.stepRequested.connect(timeline.go_to)
         self.moveRequested.connect(timeline.step_by)
         self.stripRequested.connect(timeline.choose_strip)
