@@ -127,15 +127,16 @@ class Run(Stepping):
         return torch.tensor(values, dtype=torch.float64)
 
 
-def open(model: str | Path, *, device: str = "auto") -> Model:
-    """The model with this id ("fashion"), or in this file, ready to be called or sampled.
+def open(model: str | Path, *, device: str = "auto", dtype: str = "auto") -> Model:
+    """The model with this id ("fashion"), or in this file or folder, ready to be sampled.
 
-    Raises InputError when there is no such model or no such device.
+    dtype, "float32", "bfloat16" or "float16", is for models of Hugging Face folders. Raises
+    InputError when there is no such model or no such device.
     """
     entry = catalog.find(str(model))
     if not entry.card.samples:
         raise InputError(f"model '{entry.card.id}' judges pictures, it cannot be sampled")
-    opened: Model = sampling.open_model(entry, device)
+    opened: Model = sampling.open_model(entry, device, dtype)
     return opened
 
 

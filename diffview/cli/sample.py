@@ -18,7 +18,7 @@ from diffview.engine.options import RUN_OPTIONS
 from diffview.engine.spec import Guidance, RunSpec, declared_options, parse_seeds
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory
 from diffview.errors import DiffviewError, InputError
-from diffview.models import catalog, conditions, guides, sampling
+from diffview.models import catalog, conditions, guides, hf, sampling
 from diffview.models.card import ModelCard
 from diffview.models.catalog import Entry
 
@@ -81,6 +81,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--device", metavar="NAME", default="auto", help=f"{', '.join(sampling.DEVICES)} (auto)"
     )
     group.add_argument(
+        "--dtype",
+        metavar="NAME",
+        default="auto",
+        help=f"of Hugging Face folders, any of {', '.join(hf.DTYPES)} (auto)",
+    )
+    group.add_argument(
         "--budget",
         metavar="MB",
         type=arguments.megabytes,
@@ -130,7 +136,9 @@ def run(args: argparse.Namespace) -> int:
         plan = _plan(args)
         _tell(plan, args, report)
         device = sampling.choose_device(args.device)
-        model = sampling.open_model(plan.entry, device)
+        model = sampling.open_model(plan.entry, device, args.dtype)
+        if getattr(model, "rows_at_once", None):
+            report.note(f"memory: {model.rows_at_once} samples at a time fit beside the weights")
         about = _about(plan, str(device))
         try:
             seconds = _sample(plan, model, report)

@@ -129,6 +129,9 @@ class NetworkDenoiser:
             return preconditioning(level, self._sigma_data).noise
         return float(round(level.t)) if self.card.whole_times else level.t
 
+    rows_at_once: int | None = None
+    """How many rows the network is given at once; None: all. Memory may be short."""
+
     def __call__(self, x_t: Tensor, level: NoiseLevel, condition: Tensor | None) -> Tensor:
         """x0_hat (B, *D). Raises DiffviewError when the network's output has another shape."""
         return self._x0(x_t, self._output(x_t, level, condition)[0], level)
@@ -195,12 +198,20 @@ class NetworkDenoiser:
 
     def _call(self, x_t: Tensor, t: Tensor, condition: Tensor | None) -> Tensor:
         if not self._conditional:
-            return self._network(x_t, t)
+            return self._in_parts(x_t, t)
         label = condition if condition is not None else self.null_condition(len(x_t))
         if label is None:
             needs = "a prompt" if self._text else "a class: choose one of its labels"
             raise InputError(f"this model needs {needs}")
-        return self._network(x_t, t, label)
+        return self._in_parts(x_t, t, label)
+
+    def _in_parts(self, *inputs: Tensor) -> Tensor:
+        """The network's output, asked for `rows_at_once` after the other where that is fewer."""
+        rows = self.rows_at_once
+        if rows is None or len(inputs[0]) <= rows:
+            return self._network(*inputs)
+        parts = zip(*(torch.split(tensor, rows) for tensor in inputs), strict=True)
+        return torch.cat([self._network(*part) for part in parts])
 
 
 def channels_last(network: nn.Module) -> nn.Module:

@@ -268,11 +268,17 @@ def records(
         yield from made
 
 
-def open_model(entry: catalog.Entry, device: str | torch.device = "auto") -> Any:
-    """The denoiser of `entry`, weights loaded, on `device` (a name of DEVICES or torch's own)."""
+def open_model(
+    entry: catalog.Entry, device: str | torch.device = "auto", dtype: str = "auto"
+) -> Any:
+    """The denoiser of `entry`, weights loaded, on `device` (a name of DEVICES or torch's own).
+
+    dtype, one of models.hf.DTYPES, is for models of Hugging Face folders.
+    """
     from diffview.models import families
 
-    model = families.load(entry, choose_device(device) if isinstance(device, str) else device)
+    place = choose_device(device) if isinstance(device, str) else device
+    model = families.load(entry, place, dtype)
     if not entry.bundled and entry.path.exists():
         recent.remember(entry.path)
     return model

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-Loader = Callable[[Entry, "torch.device"], Any]
+Loader = Callable[..., Any]
+"""(entry, device) -> model; that of CHOOSES_DTYPE takes a number type too."""
+
+CHOOSES_DTYPE = "diffusers"
 
 _REGISTRY: dict[str, Loader] = {}
 
@@ -35,8 +38,11 @@ def family(name: str) -> Callable[[Loader], Loader]:
     return register
 
 
-def load(entry: Entry, device: str | torch.device = "cpu") -> Any:
-    """The model of `entry`, on `device`. Raises InputError when file and card do not agree."""
+def load(entry: Entry, device: str | torch.device = "cpu", dtype: str = "auto") -> Any:
+    """The model of `entry`, on `device`; of large ones the number type can be chosen.
+
+    Raises InputError when file and card do not agree.
+    """
     import torch
 
     loaders = _loaders()
@@ -45,8 +51,11 @@ def load(entry: Entry, device: str | torch.device = "cpu") -> Any:
             f"{entry.path}: family '{entry.card.family}' is not known here "
             f"(known: {', '.join(sorted(loaders))}); a newer diffview may open it"
         )
+    if dtype != "auto" and entry.card.family != CHOOSES_DTYPE:
+        raise InputError(f"model '{entry.card.id}' is float32: its number type cannot be chosen")
+    chosen = () if dtype == "auto" else (dtype,)
     try:
-        return loaders[entry.card.family](entry, torch.device(device))
+        return loaders[entry.card.family](entry, torch.device(device), *chosen)
     except InputError as error:
         where = str(entry.path)
         raise InputError(str(error) if where in str(error) else f"{where}: {error}") from None

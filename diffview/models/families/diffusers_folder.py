@@ -12,6 +12,6 @@ from diffview.models.families import family
 
 
 @family("diffusers")
-def load(entry: Entry, device: torch.device) -> Any:
-    """The denoiser of a folder, on `device`."""
-    return hf.load(entry.path, entry.card, device)
+def load(entry: Entry, device: torch.device, dtype: str = "auto") -> Any:
+    """The denoiser of a folder, on `device`, its numbers of `dtype` (of hf.DTYPES)."""
+    return hf.load(entry.path, entry.card, device, dtype)

@@ -8,26 +8,35 @@ one by one from their own configurations, filled with exactly the tensors they n
 A family is one file of this package with
 
     describe(folder) -> ModelCard                         reads JSON and headers only
-    load(folder, card, device, dtype) -> NetworkDenoiser  builds the networks
+    load(folder, card, place) -> NetworkDenoiser          builds the networks
 """
 
 from __future__ import annotations
 
 import importlib
+import logging
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffview.errors import InputError
+from diffview.models import memory
 from diffview.models.card import ModelCard
 from diffview.models.hf import folder
 from diffview.models.hf.folder import Folder
+from diffview.models.memory import Room
 
 if TYPE_CHECKING:
     import torch
 
+    from diffview.models.hf.build import Place
+
+log = logging.getLogger(__name__)
+
 INSTALL = "python -m pip install 'diffview[hf]'"
 """The one command that installs what these models need."""
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 NEEDED = ("diffusers", "transformers", "accelerate")
 
@@ -58,18 +67,62 @@ def card(path: Path) -> ModelCard:
     return described
 
 
-def load(
-    path: Path, known: ModelCard, device: torch.device, dtype: torch.dtype | None = None
-) -> Any:
-    """The denoiser of the folder at `path`, on `device`, in `dtype` (float32 unless given).
+def load(path: Path, known: ModelCard, device: torch.device, dtype: str = "auto") -> Any:
+    """The denoiser of the folder at `path`, on `device`, its numbers of `dtype` (one of DTYPES).
 
-    Raises InputError when the extra is not installed, or the parts do not fit their weights.
+    auto is float32 where its weights take no more than half of the memory, else bfloat16. On a
+    GPU too small for the weights they stay in the host's memory. Raises InputError when the extra
+    is not installed, the parts do not fit their weights, or one sample does not fit into memory.
     """
-    import torch
-
     require()
     read = folder.read(path, FAMILIES)
-    return _family(read).load(read, known, device, dtype or torch.float32)
+    place = _place(known, device, dtype)
+    model = _family(read).load(read, known, place)
+    room = _room(model, place)
+    if room is not None:
+        model.rows_at_once = memory.check_samples(room, known.id)
+        log.info("memory of '%s': %s", known.id, room)
+    return model
+
+
+def _place(known: ModelCard, device: torch.device, dtype: str) -> Place:
+    import torch
+
+    from diffview.models.hf.build import Place
+
+    if dtype not in DTYPES:
+        raise InputError(f"unknown number type '{dtype}'; known are {', '.join(DTYPES)}")
+    room = memory.free(device)
+    if dtype == "auto":
+        small = room is None or 2 * memory.WHOLE * known.parameters <= room
+        dtype = "float32" if small else "bfloat16"
+        if not small:
+            log.warning("the weights are held as bfloat16: float32 would take most of the memory")
+    kind = getattr(torch, dtype)
+    need = known.parameters * kind.itemsize
+    offload = device.type == "cuda" and room is not None and need > memory.SHARE * room
+    home = torch.device("cpu") if offload else device
+    memory.check_weights(known.parameters, kind.itemsize, home, known.id)
+    if offload:
+        log.warning("the weights do not fit on %s: they stay in memory, which is slower", device)
+    return Place(device, kind, offload)
+
+
+def _room(model: Any, place: Place) -> Room | None:
+    """What one sample takes, measured; None where nobody can tell or the model is small."""
+    import torch
+
+    card, free = model.card, memory.free(place.device)
+    if card.parameters < memory.LARGE or free is None or place.offload:
+        return None
+    condition = model.null_condition(1) if card.takes_text or card.classes else None
+    low, high = card.schedule.span
+    level = card.schedule.level(float(round((low + high) / 2)) if high > 1 else high / 2)
+    per_sample = memory.peak(
+        lambda x: model(x, level, condition), ((1, *card.data_shape), torch.float32, place.device)
+    )
+    # The weights are there already, so what is free is for the samples alone.
+    return None if per_sample is None else Room(0, per_sample, free)
 
 
 def require() -> None:

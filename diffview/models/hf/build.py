@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from diffview.errors import InputError
@@ -29,14 +30,31 @@ CONFIGS = {
 """The class of transformers that holds each model's configuration."""
 
 
-def build(part: Part, device: torch.device, dtype: torch.dtype) -> nn.Module:
+@dataclass(frozen=True)
+class Place:
+    """Where networks go and as what; offloaded ones keep their weights in the host's memory."""
+
+    device: torch.device
+    dtype: torch.dtype
+    offload: bool = False
+
+
+def build(part: Part, place: Place) -> nn.Module:
     """The part's network in evaluation mode. Raises InputError where it and its weights differ."""
+    import torch
+
     found = weights.find(part)
     network = _empty(part)
-    for warning in weights.fill(network, found, part.path, device, dtype):
+    home = torch.device("cpu") if place.offload else place.device
+    for warning in weights.fill(network, found, part.path, home, place.dtype):
         log.warning("%s", warning)
     # What is computed and not stored (positions) was made on the CPU.
-    return network.to(device).eval().requires_grad_(False)
+    network = network.to(home).eval().requires_grad_(False)
+    if place.offload:
+        from accelerate import cpu_offload
+
+        cpu_offload(network, execution_device=place.device)
+    return network
 
 
 def check(part: Part) -> None:

@@ -6,6 +6,7 @@ z = latents / scaling_factor + shift_factor, where the configuration has them, t
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from diffview.errors import InputError
 from diffview.models import hashes
 from diffview.models.hf import build, weights
+from diffview.models.hf.build import Place
 from diffview.models.hf.folder import Part
 
 log = logging.getLogger(__name__)
@@ -33,11 +35,11 @@ def picture_shape(part: Part, data_shape: tuple[int, ...]) -> tuple[int, ...]:
 class Autoencoder:
     """A `models.network.Decoder`; half precision that overflows is decoded again in float32."""
 
-    def __init__(self, part: Part, device: torch.device, dtype: torch.dtype) -> None:
-        if part.config.get("force_upcast") and dtype == torch.float16:
-            dtype = torch.float32
-        self.network: nn.Module = build.build(part, device, dtype)
-        self.dtype, self._part = dtype, part
+    def __init__(self, part: Part, place: Place) -> None:
+        if part.config.get("force_upcast") and place.dtype == torch.float16:
+            place = replace(place, dtype=torch.float32)
+        self.network: nn.Module = build.build(part, place)
+        self.dtype, self._part = place.dtype, part
         self._scale, self._shift = _numbers(part)
         self._sha256 = ""
 

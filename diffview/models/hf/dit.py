@@ -15,8 +15,7 @@ from diffview.models.hf import cards, schedule
 from diffview.models.hf.folder import Folder, Part
 
 if TYPE_CHECKING:
-    import torch
-
+    from diffview.models.hf.build import Place
     from diffview.models.network import NetworkDenoiser
 
 
@@ -37,15 +36,14 @@ def describe(folder: Folder) -> ModelCard:
     )
 
 
-def load(
-    folder: Folder, card: ModelCard, device: torch.device, dtype: torch.dtype
-) -> NetworkDenoiser:
+def load(folder: Folder, card: ModelCard, place: Place) -> NetworkDenoiser:
     """The denoiser; its null label is the one after the last class."""
     from diffview.models.hf import build
     from diffview.models.hf.decoders import Autoencoder
     from diffview.models.network import NetworkDenoiser
 
-    transformer: Any = build.build(folder.part("transformer"), device, dtype)
+    device, dtype = place.device, place.dtype
+    transformer: Any = build.build(folder.part("transformer"), place)
 
     def network(x_t: Any, t: Any, label: Any) -> Any:
         return transformer(x_t.to(dtype), timestep=t, class_labels=label).sample.float()
@@ -55,7 +53,7 @@ def load(
         network,
         device,
         null=len(card.classes),
-        decoder=Autoencoder(folder.part("vae"), device, dtype),
+        decoder=Autoencoder(folder.part("vae"), place),
     )
 
 

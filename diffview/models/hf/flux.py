@@ -15,8 +15,7 @@ from diffview.models.hf import cards, schedule
 from diffview.models.hf.folder import Folder
 
 if TYPE_CHECKING:
-    import torch
-
+    from diffview.models.hf.build import Place
     from diffview.models.network import NetworkDenoiser
 
 T5_TOKENS = 512
@@ -62,9 +61,7 @@ def _shape(folder: Folder) -> tuple[int, int, int]:
     return packed // 4, side, side
 
 
-def load(
-    folder: Folder, card: ModelCard, device: torch.device, dtype: torch.dtype
-) -> NetworkDenoiser:
+def load(folder: Folder, card: ModelCard, place: Place) -> NetworkDenoiser:
     """The denoiser."""
     import torch
 
@@ -73,9 +70,10 @@ def load(
     from diffview.models.hf.text import Encoder, Packed, TextModel, clip_length
     from diffview.models.network import NetworkDenoiser
 
-    transformer: Any = build.build(folder.part("transformer"), device, dtype)
-    clip = TextModel(folder, "", ("CLIPTextModel",), device, dtype)
-    t5 = TextModel(folder, "_2", ("T5EncoderModel",), device, dtype)
+    device, dtype = place.device, place.dtype
+    transformer: Any = build.build(folder.part("transformer"), place)
+    clip = TextModel(folder, "", ("CLIPTextModel",), place)
+    t5 = TextModel(folder, "_2", ("T5EncoderModel",), place)
     widths = t5.width("d_model"), clip.width("hidden_size")
     packed = Packed(((T5_TOKENS, widths[0]), (widths[1],)))
     text_places = torch.zeros(T5_TOKENS, 3, device=device, dtype=dtype)
@@ -106,7 +104,7 @@ def load(
         network,
         device,
         text=Encoder(encode),
-        decoder=Autoencoder(folder.part("vae"), device, dtype),
+        decoder=Autoencoder(folder.part("vae"), place),
     )
 
 

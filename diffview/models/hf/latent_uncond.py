@@ -12,8 +12,7 @@ from diffview.models.hf import cards, schedule
 from diffview.models.hf.folder import Folder
 
 if TYPE_CHECKING:
-    import torch
-
+    from diffview.models.hf.build import Place
     from diffview.models.network import NetworkDenoiser
 
 
@@ -30,19 +29,16 @@ def describe(folder: Folder) -> ModelCard:
     )
 
 
-def load(
-    folder: Folder, card: ModelCard, device: torch.device, dtype: torch.dtype
-) -> NetworkDenoiser:
+def load(folder: Folder, card: ModelCard, place: Place) -> NetworkDenoiser:
     """The denoiser."""
     from diffview.models.hf import build
     from diffview.models.hf.decoders import Autoencoder
     from diffview.models.network import NetworkDenoiser
 
-    unet: Any = build.build(folder.part("unet"), device, dtype)
+    device, dtype = place.device, place.dtype
+    unet: Any = build.build(folder.part("unet"), place)
 
     def network(x_t: Any, t: Any) -> Any:
         return unet(x_t.to(dtype), t).sample.float()
 
-    return NetworkDenoiser(
-        card, network, device, decoder=Autoencoder(folder.part("vqvae"), device, dtype)
-    )
+    return NetworkDenoiser(card, network, device, decoder=Autoencoder(folder.part("vqvae"), place))

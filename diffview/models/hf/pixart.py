@@ -14,8 +14,7 @@ from diffview.models.hf import cards, schedule
 from diffview.models.hf.folder import Folder
 
 if TYPE_CHECKING:
-    import torch
-
+    from diffview.models.hf.build import Place
     from diffview.models.network import NetworkDenoiser
 
 TOKENS = {"PixArtAlphaPipeline": 120, "PixArtSigmaPipeline": 300}
@@ -41,9 +40,7 @@ def describe(folder: Folder) -> ModelCard:
     )
 
 
-def load(
-    folder: Folder, card: ModelCard, device: torch.device, dtype: torch.dtype
-) -> NetworkDenoiser:
+def load(folder: Folder, card: ModelCard, place: Place) -> NetworkDenoiser:
     """The denoiser."""
     import torch
 
@@ -52,8 +49,9 @@ def load(
     from diffview.models.hf.text import Encoder, Packed, TextModel
     from diffview.models.network import NetworkDenoiser
 
-    transformer: Any = build.build(folder.part("transformer"), device, dtype)
-    t5 = TextModel(folder, "", ("T5EncoderModel",), device, dtype)
+    device, dtype = place.device, place.dtype
+    transformer: Any = build.build(folder.part("transformer"), place)
+    t5 = TextModel(folder, "", ("T5EncoderModel",), place)
     width = t5.width("d_model")
     packed = Packed(((card.text_tokens, width), (card.text_tokens,)))
     alpha = folder.pipeline == "PixArtAlphaPipeline"
@@ -92,5 +90,5 @@ def load(
         network,
         device,
         text=Encoder(encode),
-        decoder=Autoencoder(folder.part("vae"), device, dtype),
+        decoder=Autoencoder(folder.part("vae"), place),
     )

@@ -14,8 +14,7 @@ from diffview.models.hf import cards, schedule
 from diffview.models.hf.folder import Folder
 
 if TYPE_CHECKING:
-    import torch
-
+    from diffview.models.hf.build import Place
     from diffview.models.network import NetworkDenoiser
 
 CLIP = ("CLIPTextModelWithProjection",)
@@ -47,9 +46,7 @@ def describe(folder: Folder) -> ModelCard:
     )
 
 
-def load(
-    folder: Folder, card: ModelCard, device: torch.device, dtype: torch.dtype
-) -> NetworkDenoiser:
+def load(folder: Folder, card: ModelCard, place: Place) -> NetworkDenoiser:
     """The denoiser."""
     import torch
     from torch.nn.functional import pad
@@ -59,11 +56,12 @@ def load(
     from diffview.models.hf.text import Encoder, Packed, TextModel
     from diffview.models.network import NetworkDenoiser
 
-    transformer: Any = build.build(folder.part("transformer"), device, dtype)
-    clips = [TextModel(folder, suffix, CLIP, device, dtype) for suffix in ("", "_2")]
+    device, dtype = place.device, place.dtype
+    transformer: Any = build.build(folder.part("transformer"), place)
+    clips = [TextModel(folder, suffix, CLIP, place) for suffix in ("", "_2")]
     t5 = None
     if "text_encoder_3" in folder.parts:
-        t5 = TextModel(folder, "_3", ("T5EncoderModel",), device, dtype)
+        t5 = TextModel(folder, "_3", ("T5EncoderModel",), place)
     width = int(transformer.config.joint_attention_dim)
     pooled_width = sum(clip.width("projection_dim") for clip in clips)
     packed = Packed(((card.text_tokens + T5_TOKENS, width), (pooled_width,)))
@@ -100,5 +98,5 @@ def load(
         network,
         device,
         text=Encoder(encode),
-        decoder=Autoencoder(folder.part("vae"), device, dtype),
+        decoder=Autoencoder(folder.part("vae"), place),
     )

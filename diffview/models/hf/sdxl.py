@@ -14,8 +14,7 @@ from diffview.models.hf import cards, schedule
 from diffview.models.hf.folder import Folder
 
 if TYPE_CHECKING:
-    import torch
-
+    from diffview.models.hf.build import Place
     from diffview.models.network import NetworkDenoiser
 
 FIRST, SECOND = ("CLIPTextModel",), ("CLIPTextModelWithProjection",)
@@ -39,9 +38,7 @@ def describe(folder: Folder) -> ModelCard:
     )
 
 
-def load(
-    folder: Folder, card: ModelCard, device: torch.device, dtype: torch.dtype
-) -> NetworkDenoiser:
+def load(folder: Folder, card: ModelCard, place: Place) -> NetworkDenoiser:
     """The denoiser."""
     import torch
 
@@ -50,9 +47,10 @@ def load(
     from diffview.models.hf.text import Encoder, Packed, TextModel
     from diffview.models.network import NetworkDenoiser
 
-    unet: Any = build.build(folder.part("unet"), device, dtype)
-    first = TextModel(folder, "", FIRST, device, dtype)
-    second = TextModel(folder, "_2", SECOND, device, dtype)
+    device, dtype = place.device, place.dtype
+    unet: Any = build.build(folder.part("unet"), place)
+    first = TextModel(folder, "", FIRST, place)
+    second = TextModel(folder, "_2", SECOND, place)
     width = sum(model.width("hidden_size") for model in (first, second))
     packed = Packed(((card.text_tokens, width), (second.width("projection_dim"),)))
     height, wide = card.picture_shape[-2:]
@@ -83,5 +81,5 @@ def load(
         network,
         device,
         text=Encoder(encode, zeros if forced else None),
-        decoder=Autoencoder(folder.part("vae"), device, dtype),
+        decoder=Autoencoder(folder.part("vae"), place),
     )

@@ -13,8 +13,7 @@ from diffview.models.hf import cards, schedule
 from diffview.models.hf.folder import Folder
 
 if TYPE_CHECKING:
-    import torch
-
+    from diffview.models.hf.build import Place
     from diffview.models.network import NetworkDenoiser
 
 ENCODERS = ("CLIPTextModel",)
@@ -41,17 +40,16 @@ def describe(folder: Folder) -> ModelCard:
     )
 
 
-def load(
-    folder: Folder, card: ModelCard, device: torch.device, dtype: torch.dtype
-) -> NetworkDenoiser:
+def load(folder: Folder, card: ModelCard, place: Place) -> NetworkDenoiser:
     """The denoiser; its condition is CLIP's last states, of "" where there is no prompt."""
     from diffview.models.hf import build
     from diffview.models.hf.decoders import Autoencoder
     from diffview.models.hf.text import Encoder, TextModel
     from diffview.models.network import NetworkDenoiser
 
-    unet: Any = build.build(folder.part("unet"), device, dtype)
-    clip = TextModel(folder, "", ENCODERS, device, dtype)
+    device, dtype = place.device, place.dtype
+    unet: Any = build.build(folder.part("unet"), place)
+    clip = TextModel(folder, "", ENCODERS, place)
 
     def network(x_t: Any, t: Any, states: Any) -> Any:
         return unet(x_t.to(dtype), t, encoder_hidden_states=states).sample.float()
@@ -64,5 +62,5 @@ def load(
         network,
         device,
         text=Encoder(encode),
-        decoder=Autoencoder(folder.part("vae"), device, dtype),
+        decoder=Autoencoder(folder.part("vae"), place),
     )

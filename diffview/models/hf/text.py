@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from diffview.models.hf import build
+from diffview.models.hf.build import Place
 from diffview.models.hf.folder import Folder
 
 log = logging.getLogger(__name__)
@@ -78,14 +79,11 @@ class Encoder:
 class TextModel:
     """One tokenizer and its network."""
 
-    def __init__(
-        self, folder: Folder, suffix: str, classes: Sequence[str], device: torch.device,
-        dtype: torch.dtype,
-    ) -> None:  # fmt: skip
+    def __init__(self, folder: Folder, suffix: str, classes: Sequence[str], place: Place) -> None:
         part = folder.part(f"text_encoder{suffix}", *classes)
         self.tokenizer = build.tokenizer(folder.part(f"tokenizer{suffix}"))
-        self.network: nn.Module = build.build(part, device, dtype)
-        self.device = device
+        self.network: nn.Module = build.build(part, place)
+        self.device = place.device
 
     def width(self, name: str) -> int:
         """One of the sizes in the network's configuration."""

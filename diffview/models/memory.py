@@ -1,0 +1,174 @@
+"""How much memory a model and a run will take, and how much there is: told before it is taken.
+
+Weights are counted from headers. What a call takes beside them is measured without taking it: the
+network runs once on tensors that have shapes and no values, and what would live at the same time
+is added up.
+"""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diffview.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger(__name__)
+
+SHARE = 0.9
+"""How much of what is free may be taken; the rest is for the allocator and the system."""
+
+LARGE = 100_000_000
+"""Parameters from which on a model is measured before it runs; smaller ones fit anywhere."""
+
+HALF, WHOLE = 2, 4
+"""Bytes of a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Bytes: weights, what one sample takes beside them, what was free before the weights."""
+
+    weights: int
+    per_sample: int
+    free: int
+
+    @property
+    def samples(self) -> int:
+        """How many samples can be evaluated at once."""
+        left = SHARE * self.free - self.weights
+        return int(left // self.per_sample) if self.per_sample else 2**31
+
+    def __str__(self) -> str:
+        return (
+            f"weights {gigabytes(self.weights)}, {gigabytes(self.per_sample)} for each sample at "
+            f"work, {gigabytes(self.free)} free"
+        )
+
+
+def free(device: torch.device) -> int | None:
+    """Bytes that are free on `device`; None where nobody can tell."""
+    if device.type == "cuda":
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[0])
+    return _least(_available(), _cgroup())
+
+
+def check_weights(parameters: int, itemsize: int, device: torch.device, name: str) -> None:
+    """Raise InputError, with the numbers, when the weights alone do not fit."""
+    room, need = free(device), parameters * itemsize
+    if room is not None and need > SHARE * room:
+        smaller = "" if itemsize <= HALF else f"; in half precision {gigabytes(need // 2)}"
+        raise InputError(
+            f"model '{name}' needs {gigabytes(need)} for its {parameters / 1e9:.2f} billion "
+            f"weights on {device}, {gigabytes(room)} are free{smaller}: close other programs, or "
+            "choose another device or number type (--dtype bfloat16)"
+        )
+
+
+def check_samples(room: Room, name: str) -> int:
+    """How many samples go at once. Raises InputError, with the numbers, when not even one does."""
+    if room.samples < 1:
+        raise InputError(
+            f"one sample of model '{name}' does not fit into memory: {room}; choose another "
+            "device or number type (--dtype bfloat16)"
+        )
+    return room.samples
+
+
+def peak(call: Callable[..., Any], *shapes: tuple[tuple[int, ...], Any, Any]) -> int | None:
+    """Bytes that live at once while call(*tensors) runs, beside its inputs; nothing is computed.
+
+    shapes are (shape, dtype, device) of the tensors. None where the call needs values.
+    """
+    import torch
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+        tensors = [torch.empty(s, dtype=dtype, device=device) for s, dtype, device in shapes]
+        live = _live()
+        try:
+            with live:
+                call(*tensors)
+        except Exception as error:  # whatever a library raises where it wanted a value
+            log.info("memory could not be foreseen: %s", error)
+            return None
+    return int(live.peak)
+
+
+def _live() -> Any:
+    """A mode that adds up the bytes of all tensors alive, and keeps the largest sum as `peak`."""
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_leaves
+
+    class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        def __init__(self) -> None:
+            super().__init__()  # type: ignore[no-untyped-call]
+            self.now = self.peak = 0
+            self._seen: set[int] = set()
+
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            out = func(*args, **(kwargs or {}))
+            given = {id(s) for s in _storages((args, kwargs))}
+            for storage in _storages(out):
+                if id(storage) not in self._seen | given:
+                    self._seen.add(id(storage))
+                    self.now += storage.nbytes()
+                    self.peak = max(self.peak, self.now)
+                    weakref.finalize(storage, self._gone, id(storage), storage.nbytes())
+            return out
+
+        def _gone(self, key: int, nbytes: int) -> None:
+            self._seen.discard(key)
+            self.now -= nbytes
+
+    def _storages(tree: Any) -> list[Any]:
+        return [t.untyped_storage() for t in tree_leaves(tree) if isinstance(t, torch.Tensor)]
+
+    return Live()
+
+
+def gigabytes(nbytes: int) -> str:
+    """A size in a person's words."""
+    return f"{nbytes / 1e9:.1f} GB" if nbytes >= 1e8 else f"{nbytes / 1e6:.1f} MB"
+
+
+def _available() -> int | None:
+    """What the system says could be had without swapping."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    try:
+        import psutil  # type: ignore[import-untyped]  # comes with accelerate
+    except ImportError:
+        return None
+    return int(psutil.virtual_memory().available)
+
+
+def _cgroup() -> int | None:
+    """What a container's limit leaves."""
+    folder = Path("/sys/fs/cgroup")
+    try:
+        limit = (folder / "memory.max").read_text(encoding="ascii").strip()
+        used = int((folder / "memory.current").read_text(encoding="ascii"))
+        return int(limit) - used if limit != "max" else None
+    except (OSError, ValueError):
+        return None
+
+
+def _least(*sizes: int | None) -> int | None:
+    known = [size for size in sizes if size is not None]
+    return min(known) if known else None

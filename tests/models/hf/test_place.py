@@ -1,0 +1,73 @@
+"""Where a folder's networks go, and as which numbers."""
+
+import pytest
+import torch
+
+from diffview.errors import InputError
+from diffview.models import catalog, hf, memory, sampling
+from diffview.models.hf.build import Place
+
+
+def estimate(model):
+    x = torch.randn(2, *model.card.data_shape, generator=torch.Generator().manual_seed(0))
+    return model(x, model.schedule.level(500), model.encode(["a cat", "a dog"]))
+
+
+@pytest.fixture
+def entry(pipelines):
+    return catalog.find(str(pipelines("sd")[1]))
+
+
+def test_half_precision_is_float32_to_its_own_eight_bits(entry):
+    whole = estimate(sampling.open_model(entry, "cpu"))
+    half = estimate(sampling.open_model(entry, "cpu", "bfloat16"))
+    assert half.dtype == torch.float32
+    spread = (whole - half).abs().max() / whole.abs().max()
+    assert 0 < spread < 0.1
+
+
+def test_an_unknown_number_type_is_refused(entry):
+    with pytest.raises(InputError, match="number type 'int4'; known are auto, float32"):
+        sampling.open_model(entry, "cpu", "int4")
+
+
+def test_a_small_model_of_ours_has_no_choice_of_numbers(model_file):
+    with pytest.raises(InputError, match="its number type cannot be chosen"):
+        sampling.open_model(catalog.find(str(model_file())), "cpu", "bfloat16")
+
+
+def test_little_memory_makes_it_bfloat16_and_says_so(entry, monkeypatch, caplog):
+    bytes_whole = 4 * entry.card.parameters
+    monkeypatch.setattr(memory, "free", lambda device: int(1.5 * bytes_whole))
+    model = sampling.open_model(entry, "cpu")
+    assert model._decoder.dtype == torch.bfloat16
+    assert "held as bfloat16" in caplog.text
+
+
+def test_too_little_memory_is_refused_before_anything_is_read(entry, monkeypatch):
+    monkeypatch.setattr(memory, "free", lambda device: entry.card.parameters)
+    with pytest.raises(InputError, match=r"needs .* weights on cpu, .* are free"):
+        sampling.open_model(entry, "cpu")
+
+
+def test_offloaded_parts_compute_the_same(entry):
+    here = sampling.open_model(entry, "cpu")
+    read = hf.folder.read(entry.path, hf.FAMILIES)
+    place = Place(torch.device("cpu"), torch.float32, offload=True)
+    away = hf._family(read).load(read, entry.card, place)
+    assert torch.equal(estimate(away), estimate(here))
+    latents = torch.randn(1, *entry.card.data_shape)
+    assert torch.equal(away.decode(latents), here.decode(latents))
+
+
+def test_a_large_models_batch_is_fitted_to_what_is_free(entry, monkeypatch):
+    monkeypatch.setattr(memory, "LARGE", 0)
+    whole = sampling.open_model(entry, "cpu")
+    x, level = torch.randn(1, 4, 8, 8), whole.schedule.level(500)
+    null = whole.null_condition(1)
+    need = memory.peak(lambda given: whole(given, level, null), ((1, 4, 8, 8), x.dtype, x.device))
+    weights = 4 * entry.card.parameters
+    monkeypatch.setattr(memory, "free", lambda device: 2 * weights + 3 * need)
+    model = sampling.open_model(entry, "cpu")
+    assert model.rows_at_once == int(0.9 * (2 * weights + 3 * need) // need)
+    assert torch.equal(estimate(model), estimate(whole))

@@ -1,0 +1,86 @@
+"""Memory foreseen: sums known by hand, refusals with numbers, and a batch taken in parts."""
+
+import pytest
+import torch
+
+from diffview.errors import InputError
+from diffview.models import memory
+from diffview.models.memory import Room
+from diffview.models.network import NetworkDenoiser
+
+CPU = torch.device("cpu")
+N = (10, 100)  # 4000 bytes of float32
+
+
+def peak(call):
+    return memory.peak(call, (N, torch.float32, CPU))
+
+
+@pytest.mark.parametrize(
+    ("call", "arrays"),
+    [
+        (lambda x: x + 1, 1),
+        (lambda x: ((x + 1) + 1) + 1, 2),  # the one before, and the new one
+        (lambda x: (x + 1) + (x + 2), 3),
+        (lambda x: (x + 1).view(-1)[:5], 1),  # views take nothing
+        (lambda x: x.view(-1), 0),
+        (lambda x: torch.cat([x + 1, x + 2]), 4),
+        (lambda x: (x + 1).add_(1), 1),
+    ],
+)
+def test_what_lives_at_once_is_added_up(call, arrays):
+    assert peak(call) == arrays * 4000
+
+
+def test_an_enormous_network_is_measured_without_its_memory():
+    side = 1_000_000  # 4 TB for the product
+    found = memory.peak(lambda x: x[:, None] * x, ((side,), torch.float32, CPU))
+    assert found == side * side * 4
+
+
+def test_what_depends_on_values_cannot_be_foreseen():
+    assert peak(lambda x: 1 if x.sum() > 0 else 2) is None
+
+
+def test_as_many_samples_go_at_once_as_fit_beside_the_weights():
+    assert Room(weights=500, per_sample=100, free=1000).samples == 4  # 0.9 * 1000 - 500
+    assert memory.check_samples(Room(0, 100, 1000), "m") == 9
+
+
+def test_a_sample_that_does_not_fit_is_refused_with_the_numbers():
+    room = Room(4 * 10**9, 3 * 10**9, 6 * 10**9)
+    with pytest.raises(
+        InputError, match=r"one sample of model 'big' does not fit.*4.0 GB, 3.0 GB"
+    ):
+        memory.check_samples(room, "big")
+
+
+def test_weights_that_do_not_fit_are_refused_with_the_numbers(monkeypatch):
+    monkeypatch.setattr(memory, "free", lambda device: 4 * 10**9)
+    with pytest.raises(InputError, match=r"4.8 GB for its 1.20 billion weights on cpu, 4.0 GB are "
+                       r"free; in half precision 2.4 GB"):  # fmt: skip
+        memory.check_weights(1_200_000_000, 4, CPU, "big")
+    memory.check_weights(1_200_000_000, 2, CPU, "big")
+
+
+def test_free_memory_is_no_more_than_there_is():
+    import os
+
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert 0 < memory.free(CPU) <= whole
+
+
+@pytest.mark.parametrize(("rows", "calls"), [(None, [5]), (5, [5]), (2, [2, 2, 1]), (1, [1] * 5)])
+def test_a_batch_is_taken_in_parts_and_its_rows_stay_what_they_are(make_card, rows, calls):
+    sizes = []
+
+    def network(x, t, label):
+        sizes.append(len(x))
+        return x * label[:, None, None, None] + t[:, None, None, None]
+
+    model = NetworkDenoiser(make_card(prediction="x0"), network, null=3)
+    model.rows_at_once = rows
+    x, labels = torch.randn(5, 1, 8, 8), torch.tensor([0, 1, 2, 3, 1])
+    out = model(x, model.schedule.level(500), labels)
+    assert torch.equal(out, x * labels[:, None, None, None] + 500)
+    assert sizes == calls
