@@ -289,7 +289,7 @@ def breaking_at(step, monkeypatch, how):
     """Lets the model answer `step` times, then does `how` to its answer."""
     really_open = sampling.open_model
 
-    def open_model(entry, device):
+    def open_model(entry, device, dtype="auto"):
         model = really_open(entry, device)
         network, calls = model._network, iter(range(10**6))
         model._network = lambda *args: (
