@@ -213,3 +213,35 @@ def test_names_make_way_where_the_bar_is_narrow(session):
     bar.resize(90, 40)
     shown = [b.toolButtonStyle() == Qt.ToolButtonStyle.ToolButtonTextBesideIcon for b in buttons]
     assert shown == [button.isChecked() for button in buttons]
+
+
+def test_the_film_strip_names_steps_not_records(session, wait):
+    run = session.controller.run
+    session.controller.budget = 10 * run[0].nbytes
+    session.controller.request_run()
+    wait(lambda: not session.controller.activity.busy)
+    stride = session.controller.run.stride
+    assert stride > 1
+    name_of = session.window.transport.strip._name_of
+    assert name_of(1) == f"step {stride}/50"
+    assert name_of(len(session.controller.run) - 1) == "step 50/50"
+
+
+def test_the_further_evaluation_of_a_step_is_shown_everywhere(session, wait):
+    session.controller.choose_sampler("heun")
+    session.controller.choose_steps(6)
+    session.controller.request_run()
+    wait(lambda: not session.controller.activity.busy)
+    session.controller.scrub_to(2)
+    stages = session.window.run_cards.step.stages
+    assert stages.isVisible()
+    stages.setCurrentIndex(1)
+    stage = session.controller.run[2].stages[0]
+    shown = session.window.denoising.left.view._tiles.values
+    assert (shown[..., 0] == stage.x_t[:, 0]).all()
+    assert "second stage" in session.window.transport.place.text()
+    assert session.window.run_cards.step.numbers.text("t") == f"{stage.level.t:g}"
+    session.controller.scrub_to(6)
+    assert not stages.isVisible(), "the clean end is evaluated no more"
+    session.controller.scrub_to(3)
+    assert stages.currentIndex() == 1, "scrubbing stays with the evaluation"
