@@ -39,6 +39,12 @@ def class_sheet(
     return np.concatenate(parts, axis=0)
 
 
+def plain_sheet(model: NetworkDenoiser, *, count: int = 32, n_steps: int = 20) -> Uint8:
+    """(H, W, 3): samples of the seeds from 0 on, in rows of eight; nothing steers them."""
+    spec = RunSpec(model.card.id, n_steps=n_steps, seeds=tuple(range(count)))
+    return _drawn(model, spec, Layout(scale=2, gap=2, margin=6, columns=8))
+
+
 def _rows(model: NetworkDenoiser, scale: float, rows: int, n_steps: int, layout: Layout) -> Uint8:
     classes = len(model.card.classes)
     spec = RunSpec(
@@ -48,8 +54,12 @@ def _rows(model: NetworkDenoiser, scale: float, rows: int, n_steps: int, layout:
         condition=tuple(range(classes)) * rows,
         seeds=tuple(range(classes * rows)),
     )
+    return _drawn(model, spec, layout)
+
+
+def _drawn(model: NetworkDenoiser, spec: RunSpec, layout: Layout) -> Uint8:
     condition = condition_tensor(model.card, spec.condition, spec.batch, model.device)
-    trajectory = Trajectory(spec, model.data_shape, stride=n_steps)
+    trajectory = Trajectory(spec, model.data_shape, stride=spec.n_steps)
     with closing(run(model, spec, condition)) as records:
         for record in records:
             trajectory.append(record)
