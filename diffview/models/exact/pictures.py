@@ -180,14 +180,15 @@ class ExactPictures:
             torch.mm(part, x.mT, out=out[start : start + len(part)])
             start += len(part)
         out.mul_(-2 * alpha / HALF).add_(self._squares[:, None], alpha=alpha**2)
-        return out.mT + (x.square() + 2 * alpha * x).sum(1, keepdim=True)
+        # A row for each sample in one piece: softmax over a column would jump through memory.
+        return out.mT.contiguous().add_((x.square() + 2 * alpha * x).sum(1, keepdim=True))
 
     @torch.no_grad()
     def _weighted(self, weights: Tensor) -> Tensor:
         """sum_i w_i x_i (B, d) over the pictures that carry weight."""
         out = weights.new_zeros((len(weights), self._flat.shape[1]))
         kept = (weights.amax(0) > NEGLIGIBLE).nonzero().squeeze(1)
-        few = len(kept) < len(self._flat)
+        few = len(kept) < len(self._flat) / 2  # else picking them out costs more than it saves
         pieces = self._pieces(kept if few else None)
         columns = (weights[:, kept] if few else weights).split(self._chunk, dim=1)  # type: ignore[no-untyped-call]
         for some, part in zip(columns, pieces, strict=True):
