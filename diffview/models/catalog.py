@@ -21,6 +21,7 @@ from diffview.models import recent as recents
 from diffview.models.card import ModelCard
 from diffview.models.exact import sets
 from diffview.models.exact.toys import toys
+from diffview.models.hf import hub
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +140,11 @@ def find(name: str) -> Entry:
     close = get_close_matches(name, by_id, n=1)
     hint = f" (did you mean '{close[0]}'?)" if close else ""
     known = ", ".join(by_id) or "none"
+    if hub.is_id(name) and not name.endswith(SUFFIX):
+        raise InputError(
+            f"{name} is not here{hint}: if it is a model of the Hugging Face hub, fetch it first "
+            f"with 'diffview fetch {name}'; else give a model's file or folder"
+        )
     if _means_a_file(name):
         raise InputError(f"{name} does not exist{hint}: give a model's file, or one of {known}")
     raise InputError(f"unknown model '{name}'{hint}: give one of {known}, or a model's file")

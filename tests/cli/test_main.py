@@ -36,7 +36,7 @@ def test_every_command_has_help(command, capsys):
     ("words", "said"),
     [
         (["sampel"], "did you mean 'sample'"),
-        (["qqqq"], "commands are gui, models, sample"),
+        (["qqqq"], "commands are gui, models, fetch, sample"),
         (["--verison"], "did you mean '--version'"),
         (["runs/missing.dvsession"], "no such file"),
         (["sample", "--stpes", "3"], "did you mean --steps"),

@@ -61,11 +61,11 @@ def card(
 
 
 def name_of(path: Path) -> str:
-    """The folder's name; in the hub's own cache that of the model."""
+    """The folder's name; that of the model where it is one of the hub's."""
     resolved = path.absolute()
     if resolved.parent.name == "snapshots":
         return resolved.parent.parent.name.removeprefix("models--").replace("--", "/")
-    return resolved.name
+    return resolved.name.replace("--", "/")
 
 
 def shape(part: Part, channels: str, size: str = "sample_size") -> tuple[int, ...]:

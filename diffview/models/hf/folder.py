@@ -129,7 +129,7 @@ def read(path: Path, pipelines: Collection[str]) -> Folder:
             "file, a single .safetensors file, or a saved run"
         )
     index = read_json(where)
-    pipeline = _pipeline(index, where, pipelines)
+    pipeline = pipeline_of(index, where, pipelines)
     parts, settings, notes = {}, {}, []
     for name, value in index.items():
         if name.startswith("_"):
@@ -144,7 +144,18 @@ def read(path: Path, pipelines: Collection[str]) -> Folder:
     return Folder(path, pipeline, parts, settings, tuple(notes))
 
 
-def _pipeline(index: Mapping[str, Any], where: Path, pipelines: Collection[str]) -> str:
+def loaded_parts(index: Mapping[str, Any], where: Path) -> dict[str, str]:
+    """The parts that are built -> their classes. Raises InputError for one not on the list."""
+    return {
+        name: value[1]
+        for name, value in index.items()
+        if not name.startswith("_") and isinstance(value, list) and value != [None, None]
+        if _is_loaded(name, value, where)
+    }
+
+
+def pipeline_of(index: Mapping[str, Any], where: Path, pipelines: Collection[str]) -> str:
+    """The pipeline an index names. Raises InputError for one that is not among `pipelines`."""
     name = index.get("_class_name")
     if isinstance(name, str) and name in pipelines:
         return name
