@@ -85,6 +85,8 @@ class MainWindow(QMainWindow):
         self.setStatusBar(self.status)
         self.commands = Commands(self)
         self._closing = Closing(self, self.close)
+        # What a person does first is scrub; the space bar on a button would press that.
+        self.transport.scrubber.setFocus()
 
     def _desk_for(self, name: str) -> Desk:
         return Desk(self.controller, self._runner_for(name), self.settings, self.run_timeline)
