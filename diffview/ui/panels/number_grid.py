@@ -20,24 +20,35 @@ class NumberGrid(QWidget):
         super().__init__(parent)
         self._values: dict[str, QLabel] = {}
         self._symbols: dict[str, MathLabel] = {}
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(8)
-        grid.setVerticalSpacing(4)
-        for place, (name, symbol, help) in enumerate(rows):
-            row, column = place // 2, 2 * (place % 2)
+        self._left_out: set[str] = set()
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setHorizontalSpacing(8)
+        self._grid.setVerticalSpacing(4)
+        for name, symbol, help in rows:
             label, value = MathLabel(symbol), QLabel("–")
             value.setProperty("role", "value")
             value.setObjectName(f"{prefix}_{name}")
             value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             for widget in (label, value):
                 widget.setToolTip(help)
-            grid.addWidget(label, row, column)
-            grid.addWidget(value, row, column + 1)
             self._values[name], self._symbols[name] = value, label
-        grid.setColumnStretch(1, 1)
-        grid.setColumnStretch(3, 1)
-        grid.setColumnMinimumWidth(2, 46)
+        self._grid.setColumnStretch(1, 1)
+        self._grid.setColumnStretch(3, 1)
+        self._grid.setColumnMinimumWidth(2, 46)
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        """Two numbers to a row, without gaps for those that are left out."""
+        place = 0
+        for name, value in self._values.items():
+            shown = name not in self._left_out
+            for column, widget in enumerate((self._symbols[name], value)):
+                self._grid.removeWidget(widget)
+                if shown:
+                    self._grid.addWidget(widget, place // 2, 2 * (place % 2) + column)
+                widget.setVisible(shown)
+            place += shown
 
     def show_numbers(self, texts: Mapping[str, str]) -> None:
         """Set the texts of these numbers; the others stay."""
@@ -49,10 +60,11 @@ class NumberGrid(QWidget):
         for value in self._values.values():
             value.setText("–")
 
-    def show_or_hide(self, name: str, shown: bool) -> None:
-        """Whether there is such a number now."""
-        self._values[name].setVisible(shown)
-        self._symbols[name].setVisible(shown)
+    def leave_out(self, names: set[str]) -> None:
+        """There are no such numbers now."""
+        if names != self._left_out:
+            self._left_out = set(names)
+            self._lay_out()
 
     def text(self, name: str) -> str:
         """What is shown for a number."""

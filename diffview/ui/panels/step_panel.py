@@ -21,8 +21,9 @@ EQUATION_RAW = EQUATION.replace(" + s_", r" + w_{r} \c{x0hat}{\hat{x}_{r}} + s_"
 """Where ε follows the estimate before clipping, that estimate has a weight of its own."""
 NO_SUM = r"\text{This move takes more than these.}"
 """Where a sampler's move is no weighted sum of estimates and the present state (LMS)."""
-STAGE_TERM = r" + w_{s} \c{x0hat}{\hat{x}_{0,s}}"
-OLDER_TERM = r" + w_{-%d} \c{x0hat}{\hat{x}_{0,-%d}}"
+STAGE_TERM = r"\; + \; w_{s} \c{x0hat}{\hat{x}_{0,s}}"
+OLDER_TERM = r"\; + \; w_{-1} \c{x0hat}{\hat{x}_{0,-1}}"
+OLDER_TERMS = r"\; + \; \Sigma_{k} w_{-k} \c{x0hat}{\hat{x}_{0,-k}}"
 MOST_OLDER, MOST_STAGES = 3, 1
 """As many weights of each kind have a place; no sampler has more."""
 
@@ -85,13 +86,13 @@ class StepPanel(Card):
         self.equation.show_markup((EQUATION_RAW if raw else EQUATION) if sums else NO_SUM)
         older = 0 if move is None else len(move.w_past)
         staged = move is not None and bool(move.w_stages)
-        terms = [STAGE_TERM] * staged + [OLDER_TERM % (k, k) for k in range(1, older + 1)]
-        self.more.show_markup("".join(terms))
+        terms = STAGE_TERM * staged + ("", OLDER_TERM, OLDER_TERMS)[min(older, 2)]
+        self.more.show_markup(terms)
         self.more.setVisible(bool(terms))
-        self.numbers.show_or_hide("w_raw", raw)
-        self.numbers.show_or_hide("w_stage", staged)
-        for k in range(1, MOST_OLDER + 1):
-            self.numbers.show_or_hide(f"w_past{k}", k <= older)
+        absent = {f"w_past{k}" for k in range(older + 1, MOST_OLDER + 1)}
+        self.numbers.leave_out(
+            absent | (set() if raw else {"w_raw"}) | (set() if staged else {"w_stage"})
+        )
 
     def show_stages(self, record: StepRecord, stage: int) -> None:
         """Offer the evaluations of a record, if it has several, and mark the shown one."""
