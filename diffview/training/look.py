@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from diffview.frames import pixels
 from diffview.frames.compose import Tiles
 from diffview.frames.pixels import Uint8
-from diffview.frames.scatter import Colour, blank, scatter
+from diffview.frames.scatter import SIDE, Colour, blank, scatter
 from diffview.training.events import Snapshot, Watched
 
 NOISE_EXTENT = 3.0
@@ -33,15 +33,18 @@ class Colours:
     eps: Colour
 
 
-def samples_tiles(snapshot: Snapshot, watched: Watched | None, colours: Colours) -> Tiles:
-    """The samples of a snapshot: pictures, or points over held-out ones, or a recipe's sheet."""
+def samples_tiles(
+    snapshot: Snapshot, watched: Watched | None, colours: Colours, side: int = SIDE
+) -> Tiles:
+    """The samples of a snapshot: pictures, or a recipe's sheet, or points over held-out ones in a
+    picture of `side` pixels."""
     if snapshot.sheet is not None:
         sheet = np.full((1, *snapshot.sheet.shape[:2], 4), 255, np.uint8)
         sheet[0, ..., :3] = snapshot.sheet
         return Tiles("x0hat", sheet, sheet[..., :3].astype(np.float32))
     samples = np.asarray(snapshot.samples, np.float32)
     if samples.ndim == 2:
-        ground = blank(colours.ground)
+        ground = blank(colours.ground, side)
         if watched is not None:
             ground = scatter(watched.x_0, colours.data, ground)
         return _points("x0hat", scatter(samples, colours.x0_hat, ground))

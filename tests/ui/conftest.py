@@ -20,6 +20,12 @@ PATIENCE = 20_000
 
 
 @pytest.fixture(autouse=True)
+def folder_of_data(monkeypatch, tmp_path):
+    """Models and trainings of the person who runs the tests are none of the tests' business."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+
+@pytest.fixture(autouse=True)
 def nothing_left_behind(request, monkeypatch):
     """Fails a test that leaves a running thread or a top-level widget behind."""
     runners = []
