@@ -32,8 +32,7 @@ def notice(session):
 @pytest.fixture
 def own_folders(qapp, monkeypatch, tmp_path):
     """Settings and logs of this test alone."""
-    monkeypatch.setattr(app.platformdirs, "user_config_dir", lambda name: str(tmp_path / "config"))
-    monkeypatch.setattr(app.platformdirs, "user_log_dir", lambda name: str(tmp_path / "log"))
+    monkeypatch.setattr(app.places, "folder", lambda kind: tmp_path / kind)
     return tmp_path
 
 
@@ -194,8 +193,7 @@ def test_where_no_log_can_be_kept_the_window_opens_and_says_so(
     qapp, monkeypatch, tmp_path, make_model
 ):
     (tmp_path / "file").touch()
-    for name in ("user_config_dir", "user_log_dir"):
-        monkeypatch.setattr(app.platformdirs, name, lambda _: str(tmp_path / "file" / "inside"))
+    monkeypatch.setattr(app.places, "folder", lambda kind: tmp_path / "file" / "inside" / kind)
     seen = []
 
     def look():

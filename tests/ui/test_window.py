@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QListWidget,
     QMainWindow,
+    QPlainTextEdit,
     QProgressBar,
     QPushButton,
     QScrollBar,
@@ -47,7 +48,7 @@ NAMES = {
     "seedSpinBox": QSpinBox,
     "samplesSpinBox": QSpinBox,
     "conditionCombo": QComboBox,
-    "promptEdit": QLineEdit,
+    "promptEdit": QPlainTextEdit,
     "xtView": QWidget,
     "x0HatView": QWidget,
     "filmStrip": QWidget,
@@ -56,7 +57,7 @@ NAMES = {
     "statusProgress": QProgressBar,
 }
 INTERACTIVE = (QAbstractButton, QAbstractItemView, QAbstractSlider, QAbstractSpinBox, QComboBox)
-INTERACTIVE = (*INTERACTIVE, QLineEdit)
+INTERACTIVE = (*INTERACTIVE, QLineEdit, QPlainTextEdit)
 
 
 def named(session, name):
@@ -681,7 +682,8 @@ def test_closing_while_exporting_joins_and_leaves_nothing(session, tmp_path, wai
     export.start.click()
     wait(lambda: (tmp_path / "out.partial").exists())
     threading.Timer(0.2, gate.set).start()
-    session.window.close()
+    session.window.close()  # asks: an export is under way
+    session.window.close()  # asked a second time, it is a yes
     assert not session.filing._thread.isRunning()
     assert list(tmp_path.glob("out*")) == []
 
