@@ -142,3 +142,9 @@ def _write(path, network, config, card):
     told = {"diffview.card": json.dumps(card.to_json()), "diffview.config": json.dumps(config)}
     weights = {name: tensor.detach().numpy() for name, tensor in network.state_dict().items()}
     tensorfile.write_numpy(path, weights, told)
+
+
+@pytest.fixture(autouse=True)
+def own_data_folder(tmp_path_factory, monkeypatch):
+    """Models opened by one test are not among those opened last in the next."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))

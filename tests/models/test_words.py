@@ -47,7 +47,7 @@ def test_right_to_left_words_and_control_characters(card):
 def test_words_after_the_last_that_is_read_are_counted(card):
     told = reading(card, "red " * 2500)
     assert told.beyond == 2492
-    assert told.warning == "only 8 known words are read, not the next 2492"
+    assert told.warning == "only the first 8 known words are read, not 2492 more"
 
 
 def test_a_warning_stays_short_whatever_the_prompt(card):
