@@ -18,6 +18,9 @@ from collections.abc import Iterator
 from diffview.bench.measures import GROUPS, MEASURES, SIGNS, Measure, Plan, Reading
 from diffview.errors import InputError
 
+FAMILIES = ("sd",)
+"""Families of other people's models that have a group of their own."""
+
 _BY_NAME = {measure.name: measure for measure in MEASURES}
 
 
@@ -26,6 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object for each figure")
     parser.add_argument(
         "--only", metavar="NAMES", help=f"some of {','.join(GROUPS)}, with commas between"
+    )
+    parser.add_argument(
+        "--family",
+        choices=FAMILIES,
+        help="measure only a model of this family, of realistic shape and random weights",
     )
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, rougher figures")
     parser.add_argument(
@@ -38,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, and print each figure as soon as it is known."""
-    groups = _chosen(args.only)
+    groups = _chosen(args.family or args.only)
     plan = Plan(args.model, args.device, args.quick)
     _check_model(plan.model)
     for group in groups:

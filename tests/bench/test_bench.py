@@ -75,6 +75,16 @@ def test_only_names_the_groups_there_are(capsys):
     assert all(group in message for group in GROUPS)
 
 
+def test_the_family_sd_is_measured_with_its_own_pipeline(capsys, monkeypatch):
+    sd = pytest.importorskip("diffview.bench.sd")
+    monkeypatch.setattr(sd, "BLOCKS", (32, 32, 64))
+    monkeypatch.setattr(sd, "SIDE", 8)
+    said = lines_of(capsys, "--quick", "--family", "sd", "--device", "cpu")
+    assert [one["name"] for one in said] == names_of("sd")
+    if said[0]["value"] is not None:
+        assert said[0]["detail"]["largest_difference"] < 1e-4
+
+
 def test_the_engine_is_measured_alone_when_asked_for(capsys, tiny):
     said = lines_of(capsys, "--quick", "--only", "engine", "--model", tiny, "--device", "cpu")
     assert [one["name"] for one in said] == names_of("engine")

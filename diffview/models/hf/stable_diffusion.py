@@ -13,6 +13,8 @@ from diffview.models.hf import cards, schedule
 from diffview.models.hf.folder import Folder
 
 if TYPE_CHECKING:
+    import torch
+
     from diffview.models.hf.build import Place
     from diffview.models.network import NetworkDenoiser
 
@@ -51,16 +53,23 @@ def load(folder: Folder, card: ModelCard, place: Place) -> NetworkDenoiser:
     unet: Any = build.build(folder.part("unet"), place)
     clip = TextModel(folder, "", ENCODERS, place)
 
-    def network(x_t: Any, t: Any, states: Any) -> Any:
-        return unet(x_t.to(dtype), t, encoder_hidden_states=states).sample.float()
-
     def encode(prompts: list[str]) -> Any:
         return clip.network(clip.tokens(prompts, card.text_tokens).input_ids)[0]
 
     return NetworkDenoiser(
         card,
-        network,
+        network_of(unet, dtype),
         device,
         text=Encoder(encode),
         decoder=Autoencoder(folder.part("vae"), place),
     )
+
+
+def network_of(unet: Any, dtype: torch.dtype) -> Any:
+    """(x_t, t, states) -> prediction, as a NetworkDenoiser asks."""
+
+    def network(x_t: Any, t: Any, states: Any) -> Any:
+        out = unet(x_t.to(dtype), t, encoder_hidden_states=states.to(dtype), return_dict=False)
+        return out[0].float()
+
+    return network
