@@ -59,7 +59,8 @@ class TokenCard(Card):
         self.code.setKeyboardTracking(False)
         describe(self.code, "Code", "Another code for this token: its number",
                  "codebookCodeSpinBox")  # fmt: skip
-        self.paint = QPushButton("Paint", checkable=True)
+        self.paint = QPushButton("Paint")
+        self.paint.setCheckable(True)
         describe(self.paint, "Paint this code", "While on, a click on a token puts this code "
                  "there", "codebookPaintButton")  # fmt: skip
         self.undo, self.reset = QPushButton("Undo"), QPushButton("Reset")

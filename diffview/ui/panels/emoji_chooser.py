@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QPushButton, QWidget
+from PySide6.QtWidgets import (
+    QComboBox,
+    QCompleter,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QWidget,
+)
 
 from diffview.ui.panels.card import describe, narrow, silent
 from diffview.ui.panels.picture_chooser import FILTER
@@ -28,15 +37,18 @@ class EmojiChooser(QWidget):
         self._settings = settings
         self._build()
         self.list.activated.connect(self.emojiRequested)
-        self.list.lineEdit().returnPressed.connect(self._on_typed)
+        self.field.returnPressed.connect(self._on_typed)
         self.open.clicked.connect(self._on_open)
 
     def _build(self) -> None:
         label = QLabel("Emoji")
         label.setProperty("role", "muted")
-        self.list = QComboBox(editable=True, insertPolicy=QComboBox.InsertPolicy.NoInsert)
+        self.list, self.field = QComboBox(), QLineEdit()
+        self.list.setEditable(True)
+        self.list.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.list.setLineEdit(self.field)
         self.list.setMaxVisibleItems(MOST_SHOWN)
-        self.list.lineEdit().setPlaceholderText("Name")
+        self.field.setPlaceholderText("Name")
         describe(self.list, "Emoji", "Type any part of a name; Enter takes it",
                  "codebookEmojiCombo")  # fmt: skip
         narrow(self.list)
@@ -58,10 +70,12 @@ class EmojiChooser(QWidget):
         """Offer these."""
         with silent(self.list):
             self.list.addItems(list(names))
-        completer = self.list.completer()
+        completer = QCompleter(self.list.model(), self.list)
+        completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         completer.setFilterMode(Qt.MatchFlag.MatchContains)
-        completer.setCompletionMode(completer.CompletionMode.PopupCompletion)
+        completer.setCompletionMode(QCompleter.CompletionMode.PopupCompletion)
         completer.setMaxVisibleItems(MOST_SHOWN)
+        self.list.setCompleter(completer)
 
     def show_title(self, title: str) -> None:
         """What is coded now: a name of the list or a file."""

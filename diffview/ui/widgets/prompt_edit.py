@@ -157,7 +157,8 @@ class PromptEdit(QPlainTextEdit):
     # -- completion ---------------------------------------------------------------------------
 
     def _popup_open(self) -> bool:
-        return self._completer is not None and self._completer.popup().isVisible()
+        popup = None if self._completer is None else self._completer.popup()
+        return popup is not None and popup.isVisible()
 
     def word_before(self) -> str:
         """The part of a word left of the cursor."""
@@ -168,14 +169,14 @@ class PromptEdit(QPlainTextEdit):
 
     def _offer(self) -> None:
         completer, start = self._completer, self.word_before()
-        if completer is None:
+        popup = None if completer is None else completer.popup()
+        if completer is None or popup is None:
             return
         completer.setCompletionPrefix(start)
         found = completer.completionCount()
         if not start or not found or completer.currentCompletion() == start.lower():
-            completer.popup().hide()
+            popup.hide()
             return
-        popup = completer.popup()
         popup.setCurrentIndex(completer.completionModel().index(0, 0))
         rect = self.cursorRect()
         rect.setWidth(max(140, popup.sizeHintForColumn(0) + 24))
