@@ -57,7 +57,7 @@ NAMES = {
     "statusProgress": QProgressBar,
 }
 INTERACTIVE = (QAbstractButton, QAbstractItemView, QAbstractSlider, QAbstractSpinBox, QComboBox)
-INTERACTIVE = (*INTERACTIVE, QLineEdit, QPlainTextEdit)
+INTERACTIVE = (*INTERACTIVE, QLineEdit)
 
 
 def named(session, name):

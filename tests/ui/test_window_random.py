@@ -104,7 +104,9 @@ class Monkey:
             return
         self.log.append(("set", type(widget).__name__, widget.objectName()))
         if isinstance(widget, QComboBox) and widget.count():
-            widget.setCurrentIndex(self.random.randrange(widget.count()))
+            index = self.random.randrange(widget.count())
+            if widget.model().item(index).isEnabled():  # as a mouse or a key could choose it
+                widget.setCurrentIndex(index)
         elif isinstance(widget, QListWidget) and widget.count():
             widget.setCurrentRow(self.random.randrange(widget.count()))
         elif isinstance(widget, QSpinBox | QDoubleSpinBox | QSlider):
