@@ -12,6 +12,7 @@ from diffview.engine.trajectory import Float32
 
 if TYPE_CHECKING:
     from diffview.engine.denoiser import Decodes
+    from diffview.models.palette import Palette
     from diffview.models.preview import LinearPreview
 
 DECODED, PREVIEW = "decoded", "preview"
@@ -45,9 +46,27 @@ def decoded(model: Decodes, shape: tuple[int, ...]) -> Lens:
     return Lens(DECODED, shape, picture)
 
 
-def previewed(preview: LinearPreview, data_shape: tuple[int, ...]) -> Lens:
-    """A fitted linear map: one colour for each pixel of the latents, at once."""
-    return Lens(PREVIEW, (len(preview.bias), *data_shape[1:]), preview)
+def previewed(
+    preview: LinearPreview, data_shape: tuple[int, ...], shape: tuple[int, ...] | None = None
+) -> Lens:
+    """A fitted linear map: one colour for each pixel of the latents, at once.
+
+    With `shape` every pixel of the latents is repeated up to the pictures' own size.
+    """
+    small = (len(preview.bias), *data_shape[1:])
+    if shape is None:
+        return Lens(PREVIEW, small, preview)
+    high, wide = (max(1, shape[k] // small[k]) for k in (-2, -1))
+
+    def picture(latents: Float32) -> Float32:
+        return preview(latents).repeat(high, axis=-2).repeat(wide, axis=-1)
+
+    return Lens(PREVIEW, (small[0], small[1] * high, small[2] * wide), picture)
+
+
+def by_palette(palette: Palette, shape: tuple[int, ...]) -> Lens:
+    """What each token alone looks like, at once; where a token is a pixel this is exact."""
+    return Lens(DECODED if palette.exact else PREVIEW, shape, palette)
 
 
 def blank(name: str, shape: tuple[int, ...]) -> Lens:

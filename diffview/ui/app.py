@@ -63,7 +63,9 @@ class Session:
                 "the bundled models are missing: install diffview again, or open your own from "
                 "Python with diffview.explore(diffview.wrap(network, ...))"
             )
-        self.controller = Controller(sources, self.sampling, budget=_budget(settings))
+        self.controller = Controller(
+            sources, self.sampling, budget=_budget(settings), decoder=self._runner("decoding")
+        )
         self.window = MainWindow(self.controller, self.filing, settings, self._runner)
         self.window.use_theme(settings.get("theme", PREFERENCES["theme"]))
         self.window.closed.connect(self.close)

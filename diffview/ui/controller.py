@@ -16,18 +16,19 @@ from diffview.engine.options import Value
 from diffview.engine.spec import Condition, Curve, RunSpec, checked, conflicts
 from diffview.engine.trajectory import DEFAULT_BUDGET, Trajectory
 from diffview.errors import InputError
-from diffview.frames.compose import Frame
-from diffview.frames.quantities import find
+from diffview.frames.compose import Frame, ViewState
+from diffview.frames.lens import PREVIEW
 from diffview.models import catalog, guides, sampling
 from diffview.models.card import ModelCard
-from diffview.ui import guide_source, outlook, state
+from diffview.ui import guide_source, outlook, panes, state
+from diffview.ui.decoding import Decoding
 from diffview.ui.guide_source import GuideSource
 from diffview.ui.history import History
 from diffview.ui.jobs import ModelSource
 from diffview.ui.notices import notice_of
 from diffview.ui.outlook import Outlook
 from diffview.ui.runs import Pending, Runs, few_of
-from diffview.ui.screen import Screen, with_few
+from diffview.ui.screen import Screen, view_of, with_few
 from diffview.ui.state import Activity, Choices, Look, Notice, Pane
 from diffview.ui.workers import JobRunner
 
@@ -56,6 +57,7 @@ class Controller(QObject):
         runner: JobRunner,
         parent: QObject | None = None,
         budget: int = DEFAULT_BUDGET,
+        decoder: JobRunner | None = None,
     ) -> None:
         super().__init__(parent)
         self._sources = dict(sources)
@@ -69,12 +71,16 @@ class Controller(QObject):
         self._history = History()
         self._screen = Screen()
         self._runs = Runs(runner, self)
+        self.decoding = Decoding(decoder, self)
         self._connect()
 
     def _connect(self) -> None:
         self._runs.activityChanged.connect(self.activityChanged)
         self._runs.advanced.connect(self._on_advanced)
         self._runs.ended.connect(self._on_ended)
+        self.decoding.lensReady.connect(self._on_lens)
+        self.decoding.decoded.connect(self._on_decoded)
+        self.decoding.failed.connect(self._on_not_decoded)
 
     # -- what there is ------------------------------------------------------------------------
 
@@ -433,24 +439,24 @@ class Controller(QObject):
 
     def _replace_run(self, run: Trajectory, about: Mapping[str, Any]) -> None:
         redo = self._pending is not None and self._pending.redo
-        self.run, self._about = run, dict(about)
+        before, self.run, self._about = self.run, run, dict(about)
         self._screen.clear()
+        self.decoding.begin(self._source_of(run, about))
         focus = None if self.look.focus is None else min(self.look.focus, run.spec.batch - 1)
         sample = min(self.look.sample, run.spec.batch - 1)
         self._set_look(guidance_scale=self._preview(), focus=focus, sample=sample)
-        self._show_only_what_was_recorded(run)
+        self._set_look(**panes.fitting(self.look, run, before))
         if not redo:
             self._set_look(following=True, index=0)
         self.runReplaced.emit(run)
 
-    def _show_only_what_was_recorded(self, run: Trajectory) -> None:
-        """A run without guidance has no conditional part to show beside its estimate."""
-        if run.guided:
-            return
-        left, right = self.look.panes
-        self._set_look(
-            panes=(_plain(left), _plain(right)), strip=_plain(Pane(self.look.strip)).quantity
-        )
+    def _source_of(self, run: Trajectory, about: Mapping[str, Any]) -> ModelSource | None:
+        """The model that made a run, if it is here."""
+        weights = sampling.weights_of(about)
+        found = self._sources.get(self._id_of(run.spec.model_id, weights))
+        if found is None or found.card.data_shape != run.data_shape:
+            return None
+        return found if weights in ("", found.card.weights_sha256) else None
 
     def _follow(self) -> None:
         if self.run is None:
@@ -530,14 +536,39 @@ class Controller(QObject):
 
     def _show(self) -> None:
         frame = self._frame()
-        if frame is not None:
-            self.frameChanged.emit(frame)
+        if frame is None or self.run is None:
+            return
+        self.frameChanged.emit(frame)
+        resting = not (self.activity.busy and (self.look.following or self.activity.redoing))
+        if resting and frame.lens == PREVIEW:
+            self.decoding.ask(self.run, view_of(self.run, self.look))
 
     def _frame(self) -> Frame | None:
-        frame, pending = self._screen.frame(self.run, self.look), self._pending
+        lens = self.decoding.quick
+        frame, pending = self._screen.frame(self.run, self.look, lens), self._pending
         if frame is None or pending is None or pending.few is None or self.run is pending.run:
             return frame
-        return with_few(frame, pending.few, self.look)
+        return with_few(frame, pending.few, self.look, lens)
+
+    @Slot()
+    def _on_lens(self) -> None:
+        self._screen.clear()
+        if self.run is not None:
+            self.runGrew.emit(self.run)
+        self._show()
+
+    @Slot(object, object, object)
+    def _on_decoded(self, run: Trajectory, view: ViewState, frame: Frame) -> None:
+        if run is not self.run:
+            return
+        self._screen.keep(view, frame)
+        few = self._pending is not None and self._pending.few is not None
+        if view == view_of(run, self.look) and not few:
+            self.frameChanged.emit(frame)
+
+    @Slot(object)
+    def _on_not_decoded(self, error: BaseException) -> None:
+        self.noticed.emit(notice_of(error, "run"))
 
     def close(self) -> None:
         """Stop everything; nothing is emitted and nothing starts afterwards."""
@@ -550,7 +581,3 @@ def _check(spec: RunSpec, source: ModelSource) -> None:
     """Raise InputError with the first thing that makes no sense for this model."""
     for reason in conflicts(spec, sampling.facts_of(source.card, guidable=source.guidable)):
         raise InputError(reason)
-
-
-def _plain(pane: Pane) -> Pane:
-    return replace(pane, quantity="x0hat") if find(pane.quantity).needs_guidance else pane

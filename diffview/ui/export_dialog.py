@@ -30,6 +30,7 @@ from diffview.engine.trajectory import Trajectory
 from diffview.errors import InputError
 from diffview.exporters.job import Progress
 from diffview.exporters.sequence import Selection, Sheets
+from diffview.frames.lens import Lens
 from diffview.frames.pixels import Uint8
 from diffview.frames.quantities import QUANTITIES
 from diffview.ui.format_options import FormatOptions
@@ -59,9 +60,15 @@ class ExportDialog(QDialog):
     cancelRequested = Signal()
 
     def __init__(
-        self, run: Trajectory, look: Look, folder: Path, parent: QWidget | None = None
+        self,
+        run: Trajectory,
+        look: Look,
+        folder: Path,
+        parent: QWidget | None = None,
+        lens: Lens | None = None,
     ) -> None:
         super().__init__(parent)
+        self._lens = lens
         self.setWindowTitle("Export")
         self.setObjectName("exportDialog")
         self._run, self._look, self._beside = run, look, folder.parent
@@ -250,7 +257,7 @@ class ExportDialog(QDialog):
         chosen = [name for name, box in self.formats.items() if box.isChecked()]
         self.format_options.show_for(chosen)
         try:
-            sheets = Sheets(self._run, self.selection())
+            sheets = Sheets(self._run, self.selection(), self._lens)
             self._picture = sheets[0]
             height, width = self._picture.shape[:2]
             self.size_label.setText(f"{len(sheets)} frames of {width} × {height} pixels")

@@ -148,7 +148,8 @@ class Files(QObject):
             return
         folder = Path(self._settings.get("export_folder", _home()))
         target = fresh(folder / f"diffview-{_name_of(run)}")
-        dialog = ExportDialog(run, self._controller.look, target, self._window)
+        lens = self._controller.decoding.quick
+        dialog = ExportDialog(run, self._controller.look, target, self._window, lens)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.exportRequested.connect(self._on_export_requested)
         dialog.cancelRequested.connect(self._on_cancel_requested)
@@ -163,7 +164,10 @@ class Files(QObject):
         run, about = self._dialog.run_shown, self._about
         self._settings.save(export_folder=str(request.folder.parent))
 
+        source = self._controller.decoding.source
+
         def make() -> Iterator[Progress]:
+            lens = None if source is None else source.decoder()
             return job.export(
                 run,
                 about,
@@ -174,6 +178,7 @@ class Files(QObject):
                 hold=request.hold,
                 options=request.options,
                 overwrite=request.overwrite,
+                lens=lens,
             )
 
         self._exporting[self._runner.submit(make)] = request

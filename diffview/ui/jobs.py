@@ -14,7 +14,9 @@ from diffview.engine import session
 from diffview.engine.trajectory import Trajectory
 from diffview.errors import DiffviewError, InputError
 from diffview.exporters import carriers, recipe
+from diffview.frames import lens as lenses
 from diffview.frames import picture_file
+from diffview.frames.lens import Lens
 from diffview.models import catalog, sampling
 from diffview.models.card import ModelCard
 from diffview.ui import guide_source
@@ -31,6 +33,7 @@ class ModelSource:
         self._open_on = open_on
         self._model: Any = None
         self._opening = Lock()
+        self._decoder: Lens | None = None
         self.device = ""
 
     def model(self) -> Any:
@@ -41,6 +44,15 @@ class ModelSource:
                 self._model = self._open_on("auto")
                 self.device = str(self._model.device)
             return self._model
+
+    def decoder(self) -> Lens | None:
+        """What its samples are looked at through; None where they are pictures.
+
+        Only a worker's thread may ask, and look through it.
+        """
+        if self._decoder is None and self.card.coded:
+            self._decoder = lenses.decoded(self.model(), self.card.shown_shape)
+        return self._decoder
 
 
 def leave_a_core_to_the_window() -> None:

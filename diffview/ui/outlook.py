@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from diffview.engine import divergence, samplers
+from diffview.engine.conflicts import ONLY_CFG
 from diffview.engine.spacings import LIST, SPACINGS
 from diffview.engine.spec import Facts, Guidance, RunSpec, conflicts, declared_options, idle
 from diffview.errors import InputError
@@ -95,13 +96,15 @@ def _lighter(choices: Choices) -> Choices:
 
     A thousand levels for each of thirty choices would take a second.
     """
-    if choices.option("compat") != "none" or choices.spacing == LIST:
+    if choices.by_token or choices.option("compat") != "none" or choices.spacing == LIST:
         return choices
     return replace(choices, n_steps=min(choices.n_steps, FEW))
 
 
 def _others(choices: Choices, card: ModelCard) -> Iterator[tuple[str, str, Choices]]:
     """Every choice of one name that could be made instead, and what would be chosen then."""
+    if choices.by_token:  # its options are numbers, and there is one way to write
+        return
     for sampler in samplers.every():
         if sampler != choices.sampler:
             yield "sampler", sampler, choices.with_sampler(sampler)
@@ -123,6 +126,8 @@ def _barred_kinds(card: ModelCard, facts: Facts, known: Sequence[ModelCard]) -> 
         barred["cfg"] = "this model takes no condition, so there is nothing to steer to"
     elif not facts.null:
         barred["cfg"] = "this model has no 'no condition' input to steer away from"
+    if facts.tokens:
+        return barred | {kind: ONLY_CFG.format(kind) for kind in Guidance.NEED_GUIDE}
     if not card.classes:
         barred["classifier"] = "this model has no classes to steer to"
     for kind in Guidance.NEED_GUIDE:

@@ -6,6 +6,7 @@ from collections import OrderedDict
 
 from diffview.engine.trajectory import Trajectory
 from diffview.frames.compose import Frame, ViewState, compose, merged
+from diffview.frames.lens import Lens
 from diffview.ui.state import Look
 
 KEPT_BYTES = 128 * 1024**2
@@ -13,7 +14,10 @@ KEPT_BYTES = 128 * 1024**2
 
 
 class Screen:
-    """Frames by view. A preview of the slider is not kept: it rarely comes again."""
+    """Frames by view; of one that was drawn twice the decoder's stays.
+
+    A preview of the slider is not kept: it rarely comes again.
+    """
 
     def __init__(self) -> None:
         self._frames: OrderedDict[ViewState, Frame] = OrderedDict()
@@ -24,20 +28,24 @@ class Screen:
         self._frames.clear()
         self._bytes = 0
 
-    def frame(self, run: Trajectory | None, look: Look) -> Frame | None:
-        """What `look` shows of `run`; None before the first step."""
+    def frame(self, run: Trajectory | None, look: Look, lens: Lens | None = None) -> Frame | None:
+        """What `look` shows of `run`, seen through `lens`; None before the first step."""
         if run is None or not len(run):
             return None
-        view = _view(run, look)
+        view = view_of(run, look)
         if view in self._frames:
             self._frames.move_to_end(view)
             return self._frames[view]
-        frame = compose(run, view)
-        if view.guidance_scale is None:
-            self._keep(view, frame)
+        frame = compose(run, view, lens)
+        self.keep(view, frame)
         return frame
 
-    def _keep(self, view: ViewState, frame: Frame) -> None:
+    def keep(self, view: ViewState, frame: Frame) -> None:
+        """A frame that was drawn, here or elsewhere; it replaces one of the same view."""
+        if view.guidance_scale is not None:
+            return
+        before = self._frames.pop(view, None)
+        self._bytes -= 0 if before is None else before.nbytes
         self._frames[view] = frame
         self._bytes += frame.nbytes
         while self._bytes > KEPT_BYTES:
@@ -45,14 +53,15 @@ class Screen:
             self._bytes -= oldest.nbytes
 
 
-def with_few(frame: Frame, few: Trajectory, look: Look) -> Frame:
+def with_few(frame: Frame, few: Trajectory, look: Look, lens: Lens | None = None) -> Frame:
     """`frame` with its first samples already from the new run `few`, the others dimmed."""
     if len(few) <= look.index:
         return frame
-    return merged(frame, compose(few, _view(few, look, preview=False)))
+    return merged(frame, compose(few, view_of(few, look, preview=False), lens))
 
 
-def _view(run: Trajectory, look: Look, *, preview: bool = True) -> ViewState:
+def view_of(run: Trajectory, look: Look, *, preview: bool = True) -> ViewState:
+    """The frame that `look` asks for of `run`."""
     return ViewState(
         index=min(look.index, len(run) - 1),
         quantities=tuple(pane.quantity for pane in look.panes),

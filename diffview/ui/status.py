@@ -38,7 +38,7 @@ class StatusBar(QStatusBar):
 
     def show_run(self, run: Trajectory, about: dict[str, Any]) -> None:
         """What the shown run took."""
-        seconds = [record.seconds for record in run if record.move is not None]
+        seconds = [record.seconds for record in run if record.level.sigma > 0]
         parts = [
             str(about.get("device", "")),
             f"{1000 * median(seconds):.1f} ms/step" if seconds else "",

@@ -8,7 +8,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from diffview.engine.trajectory import Trajectory
+from diffview.engine.trajectory import StepRecord, Trajectory
 from diffview.frames import compose as frames
 from diffview.frames.pixels import Uint8
 from diffview.ui.controller import Controller
@@ -20,7 +20,9 @@ class Strip:
     """What the film strip shows: small pictures (H, W, 4) uint8 RGBX of `expected` places.
 
     `quantity` (a name in frames.quantities) colours its ring. `choices`: whether a person may
-    choose another quantity, and `guided` whether those that need guidance are among them.
+    choose another quantity, and `guided` whether those that need guidance are among them;
+    `by_token` whether those of tokens. `ends`: other names of the scrubber's ends than its
+    timeline has.
     """
 
     pictures: Sequence[Uint8]
@@ -28,6 +30,8 @@ class Strip:
     quantity: str
     choices: bool = False
     guided: bool = False
+    by_token: bool = False
+    ends: tuple[str, str] | None = None
 
 
 class Timeline(QObject):
@@ -134,6 +138,8 @@ class RunTimeline(Timeline):
         record, stage = run[index], self._controller.look.stage
         shown = frames.at_stage(record, stage)
         time = "clean" if shown.level.sigma == 0 else f"t {shown.level.t:g}"
+        if run.spec.by_token:
+            return f"token {record.i}/{run.spec.n_steps} · {_where(record)}"
         name = f" · {record.stages[stage - 1].name}" if 0 < stage <= len(record.stages) else ""
         return f"step {record.i}/{run.spec.n_steps} · {time}{name}"
 
@@ -142,12 +148,25 @@ class RunTimeline(Timeline):
         run, look = self._controller.run, self._controller.look
         if run is None:
             return
-        key = (run, look.sample, look.strip)
+        lens = self._controller.decoding.quick
+        key = (run, look.sample, look.strip, lens)
         if key != self._key:
             self._pictures, self._key, tell = [], key, True
         if tell or len(self._pictures) != len(run):
             for index in range(len(self._pictures), len(run)):
                 record = frames.one_sample(run[index], look.sample)
-                self._pictures.append(frames.tiles(record, look.strip, "clamp").pixels[0])
-            strip = Strip(self._pictures, run.expected, look.strip, True, run.guided)
+                tiles = frames.tiles(record, look.strip, "clamp", lens)
+                self._pictures.append(tiles.pixels[0])
+            by_token = run.spec.by_token
+            ends = ("nothing", "image") if by_token else None
+            shown = (self._pictures, run.expected, look.strip)
+            strip = Strip(*shown, True, run.guided, by_token, ends)
             self.stripChanged.emit(strip)
+
+
+def _where(record: StepRecord) -> str:
+    """Where the next token goes."""
+    if record.level.sigma == 0:
+        return "written"
+    row, column = divmod(record.i, record.x_t.shape[-1])
+    return f"row {row}, column {column}"

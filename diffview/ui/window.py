@@ -97,7 +97,7 @@ class MainWindow(QMainWindow):
         self.run_cards = RunCards(self.controller)
         left = (self.model_panel, self.condition_panel, self.guidance_panel, self.sampling_panel)
         self.left_dock = CardDock("Model and sampling", "leftDock", *left)
-        self.right_dock = CardDock("Step", "rightDock", *self.run_cards.cards, head=self._head())
+        self.right_dock = CardDock("Step", "rightDock", *self.run_cards.every, head=self._head())
         self.docks = [self.left_dock, self.right_dock]
         self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, self.left_dock)
         self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.right_dock)
@@ -146,6 +146,7 @@ class MainWindow(QMainWindow):
         self.sampling_panel.stepsRequested.connect(c.choose_steps)
         self.sampling_panel.spacingRequested.connect(c.choose_spacing)
         self.sampling_panel.seedsRequested.connect(c.choose_seeds)
+        self.run_cards.cardsChanged.connect(self._on_run_cards)
         self.sampling_panel.optionRequested.connect(c.choose_option)
         c.modelsChanged.connect(self._on_models)
         c.modelChanged.connect(self._on_model)
@@ -162,6 +163,11 @@ class MainWindow(QMainWindow):
         self.central.workspaceChanged.connect(self._on_workspace)
 
     # -- facts --------------------------------------------------------------------------------
+
+    @Slot()
+    def _on_run_cards(self) -> None:
+        if self.central.name and self.central.current.cards is None:
+            self.right_dock.show_only(self.run_cards.cards)
 
     @Slot(object)
     def _on_workspace(self, workspace: Workspace) -> None:
@@ -254,7 +260,7 @@ class MainWindow(QMainWindow):
             fps=self.transport.fps.value(),
             workspace=self.central.name,
         )
-        if self.controller.card.id in {entry.card.id for entry in catalog.bundled()}:
+        if self.controller.card.id in {e.card.id for e in (*catalog.bundled(), *catalog.own())}:
             # Those of a model of this process mean nothing to the next launch.
             self.settings.save(choices=self.controller.remembered())
 

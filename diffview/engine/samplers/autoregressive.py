@@ -61,7 +61,7 @@ class Token:
 
 @sampler(
     name="autoregressive",
-    title="Token by token",
+    title="By token",
     order=0,
     stochastic=True,
     options=(TEMPERATURE, TOP_K),

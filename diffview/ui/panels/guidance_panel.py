@@ -27,6 +27,12 @@ HELP = (
     "While you drag, x̂₀ at this step is recombined at once; the whole run is sampled again\n"
     "in the background.   Keys: [ and ]"
 )
+HELP_TOKENS = (
+    "γ in logits = logitsᵤ + γ (logits꜀ − logitsᵤ): 0 unconditional, 1 conditional, above 1\n"
+    "guided (Gafni et al. 2022, arXiv 2203.13131).\n"
+    "While you drag, the next token's distribution is recombined at once; the whole run is\n"
+    "written again in the background.   Keys: [ and ]"
+)
 KINDS = {
     "none": "No guidance",
     "cfg": "Classifier-free",
@@ -207,9 +213,18 @@ class GuidancePanel(Card):
             knob.show_reason(outlook.idle.get(name, ""))
         self.fold.show_changed(_changed(choices))
         self._meaning = _meaning(kind, choices.guidance_scale)
+        self._show_what(choices)
         if missing:
             self.this_step.setText(missing)
             self.whole_run.setVisible(False)
+
+    def _show_what(self, choices: Choices) -> None:
+        """Of a model that writes token by token γ is of logits, and nothing goes by noise."""
+        self.fold.button.setVisible(not choices.by_token)
+        if choices.by_token:
+            self.fold.button.setChecked(False)
+        for widget in (self.slider, self.spin):
+            widget.setToolTip(HELP_TOKENS if choices.by_token else HELP)
 
     def _show_kind(self, choices: Choices, outlook: Outlook) -> None:
         with silent(self.kind, self.guide):

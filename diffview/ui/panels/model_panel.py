@@ -73,15 +73,19 @@ class ModelPanel(Card):
 
 def _shape(card: ModelCard) -> str:
     *channels, height, width = (
-        card.data_shape if len(card.data_shape) > 1 else (card.data_shape[0], 1)
+        card.shown_shape if len(card.shown_shape) > 1 else (card.shown_shape[0], 1)
     )
     colours = " RGB" if channels == [3] else ""
     return f"{height}×{width}{colours}"
 
 
 def _summary(card: ModelCard) -> str:
-    parts = [f"{len(card.classes)} classes" if card.classes else "unconditional"]
-    parts.append(f"{_PREDICTIONS.get(card.prediction, card.prediction)}-prediction")
+    without = "takes a prompt" if card.takes_text else "unconditional"
+    parts = [f"{len(card.classes)} classes" if card.classes else without]
+    if card.by_token:
+        parts.append(f"{card.tokens} tokens of {card.codes}")
+    else:
+        parts.append(f"{_PREDICTIONS.get(card.prediction, card.prediction)}-prediction")
     if card.parameters:
         parts.append(f"{card.parameters / 1e6:.1f} M parameters")
     return " · ".join(parts)

@@ -7,7 +7,15 @@ from functools import partial
 
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QStandardItemModel
-from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from diffview.frames.compose import POLICIES
 from diffview.frames.quantities import QUANTITIES, find
@@ -31,6 +39,15 @@ SYMBOLS = {
 }
 
 
+OF_AMOUNTS = {"clamp": "0–log K", "wide": "0–log K", "stretch": "0–max"}
+"""How amounts map to brightness, by the names of POLICIES."""
+LENS_HELP = {
+    "numbers": "The numbers of the tokens: what they look like is not known yet",
+    "decoded": "As the model's own decoder shows it",
+    "preview": "Roughly, at once; the decoder's picture follows where the view rests",
+}
+
+
 class PanePanel(QFrame):
     """Heading, two small lists, and the grid. `title` is "left" or "right"."""
 
@@ -40,6 +57,7 @@ class PanePanel(QFrame):
         super().__init__(parent)
         self.setProperty("card", True)
         self._pane = Pane("xt")
+        self._by_token = False
         self._build(title, view_name)
         self._connect()
 
@@ -48,6 +66,10 @@ class PanePanel(QFrame):
         self.symbol.setProperty("role", "title")
         self.subtitle = FittingLabel()
         self.subtitle.setProperty("role", "muted")
+        self.lens = QLabel()
+        self.lens.setProperty("role", "small")
+        self.lens.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
+        self.lens.hide()
         self.quantity = QComboBox()
         for quantity in QUANTITIES.values():
             self.quantity.addItem(quantity.word, quantity.name)
@@ -70,6 +92,7 @@ class PanePanel(QFrame):
         head.setSpacing(8)
         head.addWidget(self.symbol)
         head.addWidget(self.subtitle, 2)
+        head.addWidget(self.lens)
         head.addWidget(self.quantity, 3)
         head.addWidget(self.policy, 2)
         body = QVBoxLayout(self)
@@ -90,19 +113,31 @@ class PanePanel(QFrame):
 
     def show_pane(self, pane: Pane) -> None:
         """Show what is chosen for this pane."""
-        quantity = find(pane.quantity)
+        quantity = find(pane.quantity).of_kind(by_token=self._by_token)
         with silent(self.quantity, self.policy):
             self.quantity.setCurrentIndex(self.quantity.findData(pane.quantity))
             self.policy.setCurrentIndex(self.policy.findData(pane.policy))
+            for row in range(self.policy.count()):
+                name = self.policy.itemData(row)
+                self.policy.setItemText(row, (OF_AMOUNTS if quantity.amount else POLICIES)[name])
         self.symbol.show_markup(SYMBOLS[pane.quantity])
         self.symbol.setToolTip(quantity.help)
         self.subtitle.setText(quantity.title)
         self.view.show_role(theme.colour_of(theme.current(), pane.quantity))
         self._pane = pane
 
-    def show_run_kind(self, guided: bool) -> None:
-        """Offer what the shown run recorded."""
-        offer(self.quantity, guided)
+    def show_run_kind(self, guided: bool, by_token: bool = False) -> None:
+        """Offer what the shown run recorded, in the words of its kind."""
+        offer(self.quantity, guided, by_token)
+        if by_token != self._by_token:
+            self._by_token = by_token
+            self.show_pane(self._pane)
+
+    def show_lens(self, lens: str) -> None:
+        """Say what latents or tokens are looked at through; "" where the samples are pictures."""
+        self.lens.setText(lens)
+        self.lens.setVisible(bool(lens))
+        self.lens.setToolTip(LENS_HELP.get(lens, ""))
 
     def show_theme(self) -> None:
         """Take over the colours of the present theme."""

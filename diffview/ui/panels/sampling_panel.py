@@ -130,7 +130,11 @@ class SamplingPanel(Card):
         self._grid.addLayout(labelled("Steps N", self.steps), 0, 1)
         self._grid.addLayout(labelled("Seed", self.seed), 1, 0)
         self._grid.addLayout(labelled("Samples", self.samples), 1, 1)
-        self._grid.addLayout(labelled("Spacing", self.spacing), 2, 0)
+        self._spaced = QWidget()
+        spaced = labelled("Spacing", self.spacing)
+        spaced.setContentsMargins(0, 0, 0, 0)
+        self._spaced.setLayout(spaced)
+        self._grid.addWidget(self._spaced, 2, 0)
         self._grid.setColumnStretch(0, 1)
         self._grid.setColumnStretch(1, 1)
         self.body.addLayout(self._grid)
@@ -177,8 +181,14 @@ class SamplingPanel(Card):
         self.seedsRequested.emit(self.seed.seed(), self.samples.value())
 
     def show_model(self, card: ModelCard) -> None:
-        """As many steps as the model's schedule has times."""
-        self.steps.show_most(card.schedule.T)
+        """As many steps as the model's schedule has times, or tokens; the samplers of its kind."""
+        self.steps.show_most(card.tokens or card.schedule.T)
+        infos = samplers.by_token() if card.by_token else samplers.every()
+        with silent(self.sampler):
+            if [self.sampler.itemData(row) for row in range(self.sampler.count())] != list(infos):
+                self.sampler.clear()
+                for info in infos.values():
+                    self.sampler.addItem(info.title, info.name)
 
     def show_state(self, choices: Choices, outlook: Outlook | None = None) -> None:
         """Show the choices; knobs are rebuilt when the sampler changes."""
@@ -192,9 +202,10 @@ class SamplingPanel(Card):
             self.seed.show_seeds(choices.seeds)
             self.samples.setMaximum(max(MOST_SAMPLES, len(choices.seeds)))
             self.samples.setValue(len(choices.seeds))
-        if choices.n_steps != self.steps.most:
+        if choices.n_steps != self.steps.most or choices.by_token:
             self._held_back = ""
         self._show_reasons(outlook)
+        self._show_kind(choices)
         for name, knob in self._knobs.items():
             knob.show_value(choices.option(name))
             knob.show_barred(outlook.barred.get(name, {}))
@@ -212,6 +223,16 @@ class SamplingPanel(Card):
         steps = f"Steps: {reason}" if reason else ""
         self._warn("\n".join(filter(None, (outlook.warning, steps, self._held_back))))
 
+    def _show_kind(self, choices: Choices) -> None:
+        """What a model that writes token by token has no use for is not there."""
+        tokens = choices.by_token
+        self._spaced.setVisible(not tokens)
+        self.fold.button.setVisible(not tokens)
+        if tokens:
+            self.fold.button.setChecked(False)
+            self.steps.setEnabled(False)
+            self.steps.setToolTip(f"{choices.n_steps} tokens, one a step: the picture has as many")
+
     def _warn(self, text: str) -> None:
         self.warning.setText(text)
         self.warning.setVisible(bool(text))
@@ -224,16 +245,19 @@ class SamplingPanel(Card):
         for knob in self._knobs.values():
             knob.setParent(None)
             knob.deleteLater()
-        own = samplers.find(sampler).options
-        first = next((o.name for o in own if o not in RUN_OPTIONS), "")
+        info = samplers.find(sampler)
+        shown = [option.name for option in info.options if option not in RUN_OPTIONS]
+        places = dict.fromkeys(shown[:1], (2, 1))
+        if info.by_token:
+            places = {name: (2 + k // 2, k % 2) for k, name in enumerate(shown)}
         self._knobs = {}
         for name, option in declared_options(sampler).items():
             if name in ELSEWHERE:
                 continue
-            knob = Knob(option, self.optionRequested.emit, stacked=name == first)
+            knob = Knob(option, self.optionRequested.emit, stacked=name in places)
             self._knobs[name] = knob
-            if name == first:
-                self._grid.addWidget(knob, 2, 1)
+            if name in places:
+                self._grid.addWidget(knob, *places[name])
             else:
                 self.fold.body.addWidget(knob)
         self._shown_for = sampler

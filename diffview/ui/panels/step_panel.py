@@ -186,7 +186,9 @@ class MousePanel(Card):
 
 
 def signed(value: float) -> str:
-    """A number with its sign and three decimals."""
+    """A number with its sign and three decimals; "–" for none."""
+    if math.isnan(value):
+        return "–"
     return f"{value:+.3f}".replace("-", "−")
 
 

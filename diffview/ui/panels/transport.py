@@ -125,8 +125,7 @@ class Transport(QFrame):
             self._let_go(self._timeline)
         self._timeline = timeline
         self.strip.show_names(timeline.name_of)
-        for label, text in zip(self.ends, timeline.ends, strict=True):
-            label.setText(text)
+        self._name_ends(timeline.ends)
         self.stepRequested.connect(timeline.go_to)
         self.moveRequested.connect(timeline.step_by)
         self.stripRequested.connect(timeline.choose_strip)
@@ -134,6 +133,10 @@ class Transport(QFrame):
         timeline.moved.connect(self.show_place)
         timeline.stripChanged.connect(self.show_strip)
         timeline.start()
+
+    def _name_ends(self, ends: tuple[str, str]) -> None:
+        for label, text in zip(self.ends, ends, strict=True):
+            label.setText(text)
 
     def _let_go(self, timeline: Timeline) -> None:
         timeline.stop()
@@ -226,9 +229,11 @@ class Transport(QFrame):
         self._quantity = strip.quantity
         self.strip.show_role(theme.colour_of(theme.current(), strip.quantity))
         self.strip.show_strip(strip.pictures, strip.expected)
+        if self._timeline is not None:
+            self._name_ends(strip.ends or self._timeline.ends)
         self.strip.show_current(self._index)
         self.shown.setVisible(strip.choices)
-        offer(self.shown, strip.guided)
+        offer(self.shown, strip.guided, strip.by_token)
         with silent(self.shown):
             self.shown.setCurrentIndex(self.shown.findData(strip.quantity))
 

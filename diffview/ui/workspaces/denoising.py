@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QSplitter, QVBoxLayout
 
 from diffview.engine.trajectory import Trajectory
 from diffview.frames.compose import Frame
+from diffview.frames.quantities import find
 from diffview.ui.desk import Desk
 from diffview.ui.panels.pane import PanePanel, link
 from diffview.ui.state import Activity, Look
@@ -96,12 +97,14 @@ class Denoising(Workspace):
     @Slot(object)
     def _on_run_replaced(self, run: Trajectory) -> None:
         for pane in self.panes:
-            pane.show_run_kind(run.guided)
+            pane.show_run_kind(run.guided, run.spec.by_token)
 
     @Slot(object)
     def _on_frame(self, frame: Frame) -> None:
         for pane, tiles in zip(self.panes, frame.tiles, strict=True):
             pane.view.show_tiles(tiles)
+            lens = frame.lens or ("numbers" if frame.by_token else "")
+            pane.show_lens(lens if find(tiles.quantity).state else "")
 
     @Slot(object)
     def _on_activity(self, activity: Activity) -> None:

@@ -1,0 +1,95 @@
+"""Latents and tokens as pictures: roughly at once, and as the model's decoder shows them after it.
+
+The quick lens is a linear map, or what each token alone looks like; it needs no torch, so every
+frame of a drag goes through it. Where the view rests, the decoder draws the frame in a thread of
+its own, latest wins. Where the quick lens is exact there is nothing more to draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from diffview.engine.trajectory import Trajectory
+from diffview.frames import lens as lenses
+from diffview.frames.compose import Frame, ViewState, compose
+from diffview.frames.lens import Lens
+from diffview.ui.jobs import ModelSource
+from diffview.ui.mailbox import Mailbox
+from diffview.ui.workers import JobRunner
+
+
+class Decoding(QObject):
+    """The lenses of the shown run; without a runner nothing is decoded."""
+
+    lensReady = Signal()
+    """The quick lens of the shown run is there."""
+    decoded = Signal(object, object, object)
+    """A run, a view of it, and the frame as the decoder shows it."""
+    failed = Signal(object)
+
+    def __init__(self, runner: JobRunner | None, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._source: ModelSource | None = None
+        self._quick: dict[str, Lens] = {}
+        self._lenses = self._frames = None
+        if runner is not None:
+            self._lenses, self._frames = Mailbox(runner, self), Mailbox(runner, self)
+            self._lenses.told.connect(self._on_lens)
+            self._frames.told.connect(self._on_frame)
+            self._lenses.failed.connect(self.failed)
+            self._frames.failed.connect(self.failed)
+
+    @property
+    def quick(self) -> Lens | None:
+        """What the shown run is looked at through at once; None where its samples are pictures."""
+        return None if self._source is None else self._quick.get(self._source.card.id)
+
+    @property
+    def source(self) -> ModelSource | None:
+        """Whose decoder it is; None where the shown run needs none."""
+        return self._source
+
+    def begin(self, source: ModelSource | None) -> None:
+        """Another run is shown; `source` is its model, if its samples must be decoded."""
+        self._source = source if source is not None and source.card.coded else None
+        if self._source is not None and self.quick is None and self._lenses is not None:
+            wanted = self._source
+            self._lenses.put(lambda: quick_lens(wanted))
+
+    def ask(self, run: Trajectory, view: ViewState) -> None:
+        """Draw this view with the decoder, unless the quick lens is as good."""
+        source, quick = self._source, self.quick
+        if self._frames is None or source is None or quick is None:
+            return
+        if quick.name != lenses.DECODED:
+            self._frames.put(lambda: decoded_frame(source, run, view))
+
+    @Slot(object)
+    def _on_lens(self, told: tuple[str, Lens]) -> None:
+        name, lens = told
+        self._quick[name] = lens
+        if self._source is not None and self._source.card.id == name:
+            self.lensReady.emit()
+
+    @Slot(object)
+    def _on_frame(self, told: tuple[Trajectory, ViewState, Frame]) -> None:
+        self.decoded.emit(*told)
+
+
+def quick_lens(source: ModelSource) -> Iterator[Any]:
+    """In a worker's thread: the id of a model and its quick lens."""
+    from diffview.models import palette, preview
+
+    model, card = source.model(), source.card
+    if card.by_token:
+        yield card.id, lenses.by_palette(palette.of(model), card.shown_shape)
+    else:
+        yield card.id, lenses.previewed(preview.of(model), card.data_shape, card.shown_shape)
+
+
+def decoded_frame(source: ModelSource, run: Trajectory, view: ViewState) -> Iterator[Any]:
+    """In a worker's thread: the run, the view, and its frame through the model's decoder."""
+    yield run, view, compose(run, view, source.decoder())
