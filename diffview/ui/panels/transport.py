@@ -74,7 +74,8 @@ class Transport(QFrame):
         self.fps.setFixedWidth(104)
         self.shown = QComboBox()
         for quantity in QUANTITIES.values():
-            self.shown.addItem(quantity.word, quantity.name)
+            if not quantity.lacking(by_token=False, guided=True):
+                self.shown.addItem(quantity.word, quantity.name)
         self.shown.setFixedWidth(124)
         describe(self.shown, "What the film strip shows", "What the film strip shows of each step",
                  "stripCombo")  # fmt: skip
