@@ -12,39 +12,31 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from diffview.engine.options import Value
-from diffview.engine.spec import Condition, Curve, RunSpec, checked, conflicts
+from diffview.engine.spec import RunSpec, checked
 from diffview.engine.trajectory import DEFAULT_BUDGET, Trajectory
 from diffview.errors import InputError
 from diffview.frames.compose import Frame, ViewState
 from diffview.frames.lens import PREVIEW
-from diffview.models import catalog, guides, sampling
-from diffview.models.card import ModelCard
-from diffview.ui import guide_source, outlook, panes, state
+from diffview.models import guides, sampling
+from diffview.ui import panes
+from diffview.ui.choosing import Choosing, check
 from diffview.ui.decoding import Decoding
-from diffview.ui.guide_source import GuideSource
-from diffview.ui.history import History
 from diffview.ui.jobs import ModelSource
 from diffview.ui.notices import notice_of
-from diffview.ui.outlook import Outlook
 from diffview.ui.runs import Pending, Runs, few_of
 from diffview.ui.screen import Screen, view_of, with_few
-from diffview.ui.state import Activity, Choices, Look, Notice, Pane
+from diffview.ui.state import Activity, Notice, Pane
 from diffview.ui.workers import JobRunner
 
 
-class Controller(QObject):
+class Controller(Choosing):
     """See the module. `sources` are the models by id; the first is the default."""
 
-    choicesChanged = Signal(object)
-    modelChanged = Signal(object)
-    modelsChanged = Signal(object)
     runReplaced = Signal(object)
     runGrew = Signal(object)
     frameChanged = Signal(object)
     lookChanged = Signal(object)
     activityChanged = Signal(object)
-    noticed = Signal(object)
     begunAnew = Signal(str)
     """A topic of notices that is over."""
     pointed = Signal(int, int, int)
@@ -59,16 +51,11 @@ class Controller(QObject):
         budget: int = DEFAULT_BUDGET,
         decoder: JobRunner | None = None,
     ) -> None:
-        super().__init__(parent)
-        self._sources = dict(sources)
-        self._guides = guide_source.bundled()
+        super().__init__(sources, parent)
         self.budget = budget
-        self.choices = state.defaults(next(iter(self._sources.values())).card)
-        self.look = Look()
         self.run: Trajectory | None = None
         self._about: dict[str, Any] = {}
         self._closed = False
-        self._history = History()
         self._screen = Screen()
         self._runs = Runs(runner, self)
         self.decoding = Decoding(decoder, self)
@@ -85,32 +72,6 @@ class Controller(QObject):
     # -- what there is ------------------------------------------------------------------------
 
     @property
-    def card(self) -> ModelCard:
-        """The card of the chosen model."""
-        return self.source.card
-
-    @property
-    def cards(self) -> list[ModelCard]:
-        """The cards of all models that can be chosen."""
-        return [source.card for source in self._sources.values()]
-
-    @property
-    def known(self) -> list[ModelCard]:
-        """The cards of all models, those that only guide among them."""
-        return [*self.cards, *(guide.card for guide in self._guides.values())]
-
-    @property
-    def outlook(self) -> Outlook:
-        """What stands against the choices and their alternatives."""
-        guidable = self.source.guidable
-        return outlook.outlook(self.choices, self.card, self.known, guidable=guidable)
-
-    @property
-    def source(self) -> ModelSource:
-        """The chosen model, to be opened in a worker's thread."""
-        return self._sources[self.choices.model_id]
-
-    @property
     def activity(self) -> Activity:
         """What the sampling thread is doing."""
         return self._runs.activity
@@ -124,35 +85,6 @@ class Controller(QObject):
         """What is shown, or None before the first step."""
         return self._frame()
 
-    def add_source(self, source: ModelSource) -> None:
-        """Offer one more model, or a known one anew, and choose it.
-
-        One that has the id of another model, but weights of its own, gets an id of its own.
-        """
-        source.card = catalog.told_apart(source.card, self.cards)
-        self._sources[source.card.id] = source
-        self.modelsChanged.emit(self.cards)
-        if source.card.id != self.choices.model_id:
-            self.choose_model(source.card.id)
-        else:
-            self.modelChanged.emit(source.card)
-            self.choicesChanged.emit(self.choices)
-            self.request_run()
-
-    def add_guide(self, guide: GuideSource) -> None:
-        """Offer one more classifier, and choose it where it fits."""
-        self._guides[guide.card.id] = guide
-        self.modelsChanged.emit(self.cards)
-        self.choicesChanged.emit(self.choices)
-        kind = guides.kind_of(guide.card)
-        reason = guides.reason_against(self.card, guide.card, kind)
-        if reason:
-            text = f"'{guide.card.title}' is here, but cannot guide the chosen model: {reason}"
-            self.noticed.emit(Notice(text, "warning"))
-        else:
-            self._choose(replace(self.choices, guidance_kind=kind, guide=guide.card.id))
-            self.request_run(redo=True)
-
     def announce(self) -> None:
         """Tell all of the present state to whoever has just been connected."""
         self.modelsChanged.emit(self.cards)
@@ -161,81 +93,7 @@ class Controller(QObject):
         self.lookChanged.emit(self.look)
         self.activityChanged.emit(self.activity)
 
-    # -- choices ------------------------------------------------------------------------------
-
-    @Slot(str)
-    def choose_model(self, model_id: str) -> None:
-        """Choose another model and run it."""
-        if model_id not in self._sources or model_id == self.choices.model_id:
-            return
-        self._choose(state.adapted(self.choices, self._sources[model_id].card))
-        self.request_run()
-
-    @Slot(str)
-    def choose_sampler(self, name: str) -> None:
-        """Choose another sampler for the next run."""
-        self._choose(self.choices.with_sampler(name))
-
-    @Slot(int)
-    def choose_steps(self, n_steps: int) -> None:
-        """Choose the number of steps of the next run."""
-        self._choose(replace(self.choices, n_steps=n_steps))
-
-    @Slot(str)
-    def choose_spacing(self, spacing: str) -> None:
-        """Choose how the next run's steps are spaced."""
-        self._choose(self.choices.with_spacing(spacing, self.card))
-
-    def choose_condition(self, condition: Condition) -> None:
-        """Choose a class (or several, or none) and run."""
-        if condition != self.choices.condition:
-            self._choose(replace(self.choices, condition=condition))
-            self.request_run(redo=not self.look.following)
-
-    def choose_seeds(self, first: int, count: int) -> None:
-        """Choose `count` samples with seeds from `first` on."""
-        self._choose(replace(self.choices, seeds=tuple(range(first, first + count))))
-
-    def choose_option(self, name: str, value: Value) -> None:
-        """Choose an option of the sampler."""
-        self._choose(self.choices.with_option(name, value))
-
-    @Slot(float)
-    def choose_guidance(self, scale: float) -> None:
-        """The slider's two effects: this step now, and the whole run in the background."""
-        if scale == self.choices.guidance_scale:
-            return
-        self._choose(replace(self.choices, guidance_scale=scale), merge="guidance_scale")
-        self._guide_anew()
-
-    @Slot(str)
-    def choose_guidance_kind(self, kind: str) -> None:
-        """Choose another kind of guidance, with a guide that fits where it needs one, and run."""
-        fitting = outlook.fitting(self.card, self.known, kind)
-        guide = "" if fitting is None else fitting.id
-        if kind == self.choices.guidance_kind:
-            return
-        self._choose(replace(self.choices, guidance_kind=kind, guide=guide))
-        self.request_run(redo=not self.look.following)
-
-    @Slot(str)
-    def choose_guide(self, guide: str) -> None:
-        """Choose the classifier or the weaker model, and run."""
-        if guide and guide != self.choices.guide:
-            self._choose(replace(self.choices, guide=guide))
-            self.request_run(redo=not self.look.following)
-
-    @Slot(object)
-    def choose_curve(self, curve: Curve) -> None:
-        """Choose where along the run guidance acts; the run follows in the background."""
-        if curve != self.choices.curve:
-            self._choose(replace(self.choices, curve=curve), merge="curve")
-            self._guide_anew()
-
-    @Slot()
-    def end_drag(self) -> None:
-        """What is chosen from here on is a step of its own for undo."""
-        self._history.end_merging()
+    # -- what is chosen, and what is shown ----------------------------------------------------
 
     def _guide_anew(self) -> None:
         if self.run is not None and self.run.guided:
@@ -249,91 +107,6 @@ class Controller(QObject):
         return (
             run.spec.model_id == self.choices.model_id and run.data_shape == self.card.data_shape
         )
-
-    def _choose(self, choices: Choices, merge: str = "") -> None:
-        """Take over choices; those that `merge` under one name are one step back for undo."""
-        if choices == self.choices:
-            return
-        self._history.changed(self.choices, merge)
-        self._set_choices(choices)
-
-    def _set_choices(self, choices: Choices) -> None:
-        # The model comes first: the panels show choices among what it offers.
-        before, self.choices = self.choices, choices
-        if before.model_id != choices.model_id:
-            self.modelChanged.emit(self.card)
-        self.choicesChanged.emit(choices)
-
-    @Slot()
-    def undo(self) -> None:
-        """Go back to the choices before the last change, and run them."""
-        self._travel_to(self._history.back(self.choices))
-
-    @Slot()
-    def redo(self) -> None:
-        """Take back the last undo."""
-        self._travel_to(self._history.forth(self.choices))
-
-    def _travel_to(self, choices: Choices | None) -> None:
-        if choices is None:
-            return
-        before = self.choices
-        self._set_choices(choices)
-        if replace(before, guidance_scale=self.choices.guidance_scale) == self.choices:
-            self._guide_anew()
-        else:
-            self.request_run()
-
-    def forget_past(self) -> None:
-        """Let undo begin here: what the last launch remembered is no change of settings."""
-        self._history.forget()
-
-    def restore(self, choices: Choices, about: Mapping[str, Any] | None = None) -> str:
-        """Take over choices from a file; returns what stands against it, "" if nothing does."""
-        expected = sampling.weights_of(about or {})
-        choices = replace(choices, model_id=self._id_of(choices.model_id, expected))
-        if choices.model_id not in self._sources:
-            return f"Model '{choices.model_id}' is not here; open its file to run it again."
-        try:
-            self._possible(choices)
-        except InputError as error:
-            return f"It cannot be run here: {error}."
-        self._choose(choices)
-        if expected and expected != self.card.weights_sha256:
-            return (
-                f"Model '{choices.model_id}' has other weights than the ones this was made with."
-            )
-        spec = self.choices.spec(self.card, guidable=self.source.guidable)
-        guide, of_guide = self.guide_of(spec), guides.weights_of(about or {})
-        if guide is not None and of_guide and of_guide != guide.card.weights_sha256:
-            return f"Guide '{guide.card.id}' has other weights than the one this was made with."
-        return ""
-
-    def _id_of(self, model_id: str, weights: str) -> str:
-        """Which of the models with this id has these weights; the id itself if none has."""
-        plain = catalog.plain_id(model_id)
-        same = (
-            key
-            for key, source in self._sources.items()
-            if weights == source.card.weights_sha256 and catalog.plain_id(key) == plain
-        )
-        return next(same, model_id)
-
-    def _possible(self, choices: Choices) -> None:
-        """Raises InputError for what the model cannot be asked for."""
-        source = self._sources[choices.model_id]
-        spec = checked(choices.spec(source.card, guidable=source.guidable))
-        _check(spec, source)
-        self.guide_of(spec)
-
-    def remembered(self) -> dict[str, Any]:
-        """The choices as JSON, for the next launch."""
-        return self.choices.spec(self.card).to_json()
-
-    @property
-    def guidable(self) -> bool:
-        """Whether the model has a label that means none."""
-        return (bool(self.card.classes) or self.card.takes_text) and self.source.guidable
 
     @property
     def settled(self) -> bool:
@@ -371,33 +144,14 @@ class Controller(QObject):
         pending = Pending(self.source, run, few, redo, show_step, guide)
         self._runs.start(pending, upto=self.look.index)
 
-    @property
-    def spec(self) -> RunSpec:
-        """The run that is chosen. Raises InputError where there is no such run."""
-        return self.choices.spec(self.card, guidable=self.source.guidable)
-
     def _new_run(self, spec: RunSpec) -> Trajectory:
         spec = checked(spec)
-        _check(spec, self.source)
+        check(spec, self.source)
         run = sampling.trajectory_for(self.card, spec, self.budget)
         if run.stride > 1:
             text = f"Only every {run.stride}th of {spec.n_steps} steps is kept: memory limit"
             self.noticed.emit(Notice(text, "warning"))
         return run
-
-    def guide_of(self, spec: RunSpec) -> GuideSource | None:
-        """What guides such a run. Raises InputError where it is not here or does not fit."""
-        name, kind = spec.guidance.guide, spec.guidance.kind
-        if not name:
-            return None
-        if name in self._sources:
-            found = guide_source.of_model(self._sources[name])
-        elif name in self._guides:
-            found = self._guides[name]
-        else:
-            raise InputError(f"the guide '{name}' is not here: open its file first (Ctrl+O)")
-        guides.check(self.card, found.card, kind)
-        return found
 
     @Slot()
     def stop(self) -> None:
@@ -441,7 +195,7 @@ class Controller(QObject):
         redo = self._pending is not None and self._pending.redo
         before, self.run, self._about = self.run, run, dict(about)
         self._screen.clear()
-        self.decoding.begin(self._source_of(run, about))
+        self.decoding.begin(self.shelf.maker_of(run, about))
         focus = None if self.look.focus is None else min(self.look.focus, run.spec.batch - 1)
         sample = min(self.look.sample, run.spec.batch - 1)
         self._set_look(guidance_scale=self._preview(), focus=focus, sample=sample)
@@ -449,14 +203,6 @@ class Controller(QObject):
         if not redo:
             self._set_look(following=True, index=0)
         self.runReplaced.emit(run)
-
-    def _source_of(self, run: Trajectory, about: Mapping[str, Any]) -> ModelSource | None:
-        """The model that made a run, if it is here."""
-        weights = sampling.weights_of(about)
-        found = self._sources.get(self._id_of(run.spec.model_id, weights))
-        if found is None or found.card.data_shape != run.data_shape:
-            return None
-        return found if weights in ("", found.card.weights_sha256) else None
 
     def _follow(self) -> None:
         if self.run is None:
@@ -575,9 +321,3 @@ class Controller(QObject):
         self._closed = True
         self._runs.close()
         self.blockSignals(True)
-
-
-def _check(spec: RunSpec, source: ModelSource) -> None:
-    """Raise InputError with the first thing that makes no sense for this model."""
-    for reason in conflicts(spec, sampling.facts_of(source.card, guidable=source.guidable)):
-        raise InputError(reason)

@@ -656,7 +656,7 @@ def test_closing_while_a_model_is_being_loaded_joins(make_session, make_model, m
     session = make_session(model)
     source = make_source(model)
     source._open_on = load
-    session.controller._sources["fake"] = source
+    session.controller.shelf.sources["fake"] = source
     session.controller.request_run()
     assert reached.wait(20)
     threading.Timer(0.2, gate.set).start()

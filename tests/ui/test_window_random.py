@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from diffview.ui import state
+from diffview.ui import state, workspaces
 from diffview.ui.commands import Commands
 
 EVENTS = 200
@@ -115,9 +115,9 @@ class Monkey:
             widget.setValue(value if isinstance(widget, QDoubleSpinBox) else int(value))
 
     def choose(self):
-        """Another model, a new run, or a stop in the middle of things."""
-        c = self.session.controller
-        act = self.random.choice(["run", "stop", "model", "undo", "redo", "scrub"])
+        """Another workspace or model, a new run, or a stop in the middle of things."""
+        c, central = self.session.controller, self.session.window.central
+        act = self.random.choice(["run", "stop", "model", "undo", "redo", "scrub", "workspace"])
         self.log.append(("choose", act))
         ids = [card.id for card in c.cards]
         {
@@ -127,6 +127,7 @@ class Monkey:
             "undo": c.undo,
             "redo": c.redo,
             "scrub": lambda: c.scrub_to(self.random.randrange(-5, 2000)),
+            "workspace": lambda: central.go_to(self.random.choice(list(workspaces.every()))),
         }[act]()
 
     def disturb(self):
@@ -179,7 +180,7 @@ def test_random_events_leave_a_window_that_does_its_work(
     settings.save(export_folder=str(tmp_path / "exports"))
     session = make_session(models[0])
     for model in models[1:]:
-        session.controller._sources[model.card.id] = make_source(model)
+        session.controller.shelf.sources[model.card.id] = make_source(model)
     session.controller.announce()
     session.controller.choose_seeds(0, 3)
     session.controller.choose_steps(5)
@@ -195,6 +196,8 @@ def test_random_events_leave_a_window_that_does_its_work(
             if popup is not None:
                 popup.close()
         qtbot.waitUntil(lambda: not session.filing.busy, timeout=20_000)
+        for runner in session._runners:
+            runner.cancel_all()
         session.controller.stop()
         qtbot.waitUntil(lambda: not session.controller.activity.busy, timeout=20_000)
     assert not raised, raised
