@@ -139,7 +139,8 @@ def _pipeline(unet: Any) -> Any:
     )  # fmt: skip
     pipeline: Any = library.StableDiffusionPipeline(
         vae=library.AutoencoderKL(), text_encoder=None, tokenizer=None, unet=unet,
-        scheduler=scheduler, safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+        scheduler=scheduler, safety_checker=None, feature_extractor=None,
+        requires_safety_checker=False,
     )  # fmt: skip
     pipeline.set_progress_bar_config(disable=True)
     return pipeline

@@ -34,8 +34,8 @@ _ERROR = (
     ("rms", r"\text{rms}", "Root mean square of x̂₀ − x₀, in data units (black is −1, white 1)"),
     ("psnr", r"\text{PSNR}", "Peak signal-to-noise ratio, 10 log₁₀(range² / mean square error) "
      "with the data's range, in decibels"),
-    ("eps", r"\text{rms }\epsilon", "Root mean square of ε̂ − ε: what the network was trained to "
-     "make small (Ho et al. 2020, eq. 14)"),
+    ("eps", r"\text{rms }\Delta\epsilon", "Root mean square of ε̂ − ε: what the network was "
+     "trained to make small (Ho et al. 2020, eq. 14)"),
 )  # fmt: skip
 
 
