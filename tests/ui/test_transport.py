@@ -29,16 +29,29 @@ def test_following_a_growing_run_asks_for_no_step(transport, qtbot):
         transport.show_length(6, 6)
 
 
-def test_the_strip_offers_what_the_run_recorded(transport):
-    model = transport.shown.model()
-    rows = {transport.shown.itemData(row): row for row in range(transport.shown.count())}
-    for guided in (False, True):
-        transport.show_strip(Strip((), 0, "x0hat", choices=True, guided=guided))
-        assert model.item(rows["x0uncond"]).isEnabled() is guided
-        assert model.item(rows["eps"]).isEnabled()
+NOISE = ["xt", "x0hat", "eps", "score"]
+GUIDED = ["xt", "x0hat", "x0cond", "x0uncond", "diff", "eps", "score"]
+TOKENS = ["xt", "x0hat", "entropy", "surprise"]
+
+
+def test_the_strip_offers_exactly_what_the_run_has(transport, heard):
+    asked = heard(transport.stripRequested)
+    for guided, by_token, names in (
+        (False, False, NOISE),
+        (True, False, GUIDED),
+        (True, True, TOKENS),
+        (False, True, TOKENS),
+        (True, False, GUIDED),
+    ):
+        transport.show_strip(Strip((), 0, "xt", True, guided, by_token))
+        shown = transport.shown
+        assert [shown.itemData(row) for row in range(shown.count())] == names
+        assert shown.currentData() == "xt"
+    assert asked == [], "to offer others is no choice"
 
 
 def test_choosing_what_the_strip_shows_asks_for_it(transport, qtbot):
+    transport.show_strip(Strip((), 0, "xt", choices=True))
     with qtbot.waitSignal(transport.stripRequested) as asked:
         transport.shown.setCurrentIndex(transport.shown.findData("eps"))
     assert asked.args == ["eps"]

@@ -17,7 +17,6 @@ from PySide6.QtWidgets import (
 from diffview.frames.quantities import QUANTITIES
 from diffview.ui import icons, theme
 from diffview.ui.panels.card import describe, silent
-from diffview.ui.panels.pane import offer
 from diffview.ui.timeline import Strip, Timeline
 from diffview.ui.views.film_strip import FilmStrip
 from diffview.ui.widgets.scrubber import TimestepScrubber
@@ -38,6 +37,7 @@ class Transport(QFrame):
         self.setProperty("card", True)
         self._timeline: Timeline | None = None
         self._quantity = "x0hat"
+        self._offered: list[str] = []
         self._available = 0
         self._index = 0
         self._direction = 1
@@ -73,9 +73,6 @@ class Transport(QFrame):
         self.place.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.fps.setFixedWidth(104)
         self.shown = QComboBox()
-        for quantity in QUANTITIES.values():
-            if not quantity.lacking(by_token=False, guided=True):
-                self.shown.addItem(quantity.word, quantity.name)
         self.shown.setFixedWidth(124)
         describe(self.shown, "What the film strip shows", "What the film strip shows of each step",
                  "stripCombo")  # fmt: skip
@@ -234,9 +231,27 @@ class Transport(QFrame):
             self._name_ends(strip.ends or self._timeline.ends)
         self.strip.show_current(self._index)
         self.shown.setVisible(strip.choices)
-        offer(self.shown, strip.guided, strip.by_token)
+        if not strip.choices:
+            return
         with silent(self.shown):
+            self._offer(strip)
             self.shown.setCurrentIndex(self.shown.findData(strip.quantity))
+
+    def _offer(self, strip: Strip) -> None:
+        """List what a run of this kind has, and nothing else."""
+        has = [
+            quantity
+            for quantity in QUANTITIES.values()
+            if not quantity.lacking(by_token=strip.by_token, guided=strip.guided)
+        ]
+        if [quantity.name for quantity in has] == self._offered:
+            return
+        self._offered = [quantity.name for quantity in has]
+        self.shown.clear()
+        for quantity in has:
+            self.shown.addItem(quantity.word, quantity.name)
+            words = quantity.of_kind(by_token=strip.by_token)
+            self.shown.setItemData(self.shown.count() - 1, words.help, Qt.ItemDataRole.ToolTipRole)
 
     def show_theme(self) -> None:
         """Icons in the colours of the present theme."""
