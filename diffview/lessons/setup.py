@@ -1,0 +1,190 @@
+"""A set-up: what a lesson arranges in the window, and the run that it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from diffview.engine import samplers
+from diffview.engine.options import RUN_OPTIONS, Value
+from diffview.engine.spec import Guidance, RunSpec, declared_options, parse_seeds
+from diffview.errors import InputError
+from diffview.frames import quantities
+from diffview.models import sampling
+from diffview.models.card import ModelCard
+
+RUN = (
+    "model", "sampler", "steps", "spacing", "guidance", "kind", "guide", "label", "prompt",
+    "negative", "seeds",
+)  # fmt: skip
+"""What makes a run anew."""
+LOOK = ("workspace", "step", "t", "left", "right", "strip", "sample", "alone")
+"""What only looks at it."""
+WHOLE = ("steps", "step", "sample")
+NUMBERS = ("guidance", "t")
+SHOWN = ("left", "right", "strip")
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What is to be run and looked at, as the lesson says it; what it leaves out is the default.
+
+    A set-up without a model looks at the run that is there.
+    """
+
+    label: str
+    line: int
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def model(self) -> str:
+        """The id of the model to run, "" where none is to run."""
+        return self.settings.get("model", "")
+
+    @property
+    def guide(self) -> str:
+        """The id of the classifier or the weaker model that guides, "" for none."""
+        return self.settings.get("guide", "")
+
+    @property
+    def workspace(self) -> str:
+        """The workspace to go to, "" for the one in front."""
+        return self.settings.get("workspace", "")
+
+    @property
+    def panes(self) -> tuple[str | None, str | None]:
+        """What the panes are to show; None leaves one as it is."""
+        return self.settings.get("left"), self.settings.get("right")
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of the run's samples."""
+        return parse_seeds(self.settings.get("seeds", "0-15"))
+
+    @property
+    def sample(self) -> int | None:
+        """The sample to select."""
+        return None if "sample" not in self.settings else int(self.settings["sample"])
+
+    def spec(self, card: ModelCard, judge: ModelCard | None = None) -> RunSpec:
+        """The run to make with this model; judge is the classifier that guides, if one does.
+
+        Raises InputError for what the model cannot do.
+        """
+        get = self.settings.get
+        return sampling.spec_for(
+            card,
+            sampler=get("sampler"),
+            steps=int(self.settings["steps"]) if "steps" in self.settings else None,
+            spacing=get("spacing"),
+            guidance=self._guidance(),
+            label=self._label(judge or card),
+            prompt=get("prompt"),
+            negative_prompt=get("negative"),
+            seeds=self.seeds,
+            options=self._options(),
+            judge=judge,
+        )
+
+    def _guidance(self) -> float | Guidance | None:
+        scale = self.settings.get("guidance")
+        if "kind" not in self.settings:
+            return None if scale is None else float(scale)
+        return Guidance(self.settings["kind"], float(scale or 1.0), self.guide)
+
+    def _label(self, card: ModelCard) -> sampling.Label:
+        """The label; several, with commas, are dealt out to the samples in turn."""
+        text = self.settings.get("label")
+        names = [] if text is None else [name.strip() for name in text.split(",")]
+        if len(names) < 2:
+            return text
+        return [names[k % len(names)] for k in range(len(self.seeds))]
+
+    def _options(self) -> dict[str, Value]:
+        known = _options()
+        return {
+            name: known[name].checked(text)
+            for name, text in self.settings.items()
+            if name in known
+        }
+
+    def step(self, spec: RunSpec, card: ModelCard) -> int | None:
+        """The step to look at; None where the end is meant."""
+        if "step" in self.settings:
+            return min(int(self.settings["step"]), spec.n_steps)
+        if "t" not in self.settings:
+            return None
+        levels, t = spec.levels(card.schedule), float(self.settings["t"])
+        return min(range(len(levels)), key=lambda k: abs(levels[k].t - t))
+
+
+def parse(label: str, lines: Sequence[str], path: Path, line: int) -> Setup:
+    """The set-up in these lines. Raises InputError naming file, line and what to do."""
+    if not label:
+        raise InputError(f"{path}:{line}: say what the button says: ```setup WORDS")
+    settings = entries(lines, (*RUN, *LOOK, *_options()), path, first=line + 1)
+    try:
+        _check(settings)
+    except InputError as error:
+        raise InputError(f"{path}:{line}: {error}") from error
+    return Setup(label, line, settings)
+
+
+def entries(
+    lines: Sequence[str], known: Collection[str], path: Path, first: int
+) -> dict[str, str]:
+    """`key: value` lines as a mapping. Raises InputError for another line or an unknown key."""
+    read: dict[str, str] = {}
+    for number, line in enumerate(lines, first):
+        if not line.strip():
+            continue
+        key, colon, value = (part.strip() for part in line.partition(":"))
+        if not colon or not value:
+            raise InputError(f"{path}:{number}: '{line.strip()}' is no 'key: value'")
+        if key not in known:
+            raise InputError(f"{path}:{number}: no '{key}' here; known are {', '.join(known)}")
+        if key in read:
+            raise InputError(f"{path}:{number}: '{key}' is there twice")
+        read[key] = value
+    return read
+
+
+def _check(settings: Mapping[str, str]) -> None:
+    """Raise InputError for what no model can do."""
+    for name in (*WHOLE, *NUMBERS):
+        if name in settings:
+            _check_number(name, settings[name], whole=name in WHOLE)
+    for name in SHOWN:
+        if name in settings:
+            quantities.find(settings[name])
+    if "sampler" in settings:
+        samplers.find(settings["sampler"])
+    if "seeds" in settings:
+        parse_seeds(settings["seeds"])
+    known = _options()
+    for name, text in settings.items():
+        if name in known:
+            known[name].checked(text)
+    runs = [name for name in settings if name in RUN or name in known]
+    if runs and "model" not in settings:
+        raise InputError(f"'{runs[0]}' is of a run: say which 'model' is to run")
+
+
+def _check_number(name: str, text: str, *, whole: bool) -> None:
+    try:
+        number = int(text) if whole else float(text)
+    except ValueError:
+        kind = "a whole number" if whole else "a number"
+        raise InputError(f"'{name}' is {kind}, not '{text}'") from None
+    if not 0 <= number <= 1e9 and name != "guidance":
+        raise InputError(f"'{name}' cannot be {text}")
+
+
+def _options() -> dict[str, Any]:
+    """All options that any sampler has, by name."""
+    known: dict[str, Any] = {option.name: option for option in RUN_OPTIONS}
+    for name in samplers.every():
+        known |= declared_options(name)
+    return known
