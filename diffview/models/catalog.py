@@ -110,7 +110,11 @@ def at(path: Path) -> Entry:
     """The model in this file or folder. Raises InputError when there is none."""
     if hf.is_folder(path):
         return Entry(hf.card(path), path, bundled=False)
-    return _of_folder(path) if path.is_dir() else entry(path)
+    if path.is_dir():
+        return _of_folder(path)
+    if path.suffix == SUFFIX and hf.is_single(path):
+        return Entry(hf.card(path), path, bundled=False)
+    return entry(path)
 
 
 def entry(path: Path, *, bundled: bool = False) -> Entry:

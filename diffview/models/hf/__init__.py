@@ -19,10 +19,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diffview import tensorfile
 from diffview.errors import InputError
 from diffview.models import memory
 from diffview.models.card import ModelCard
-from diffview.models.hf import folder
+from diffview.models.hf import folder, single
 from diffview.models.hf.folder import Folder
 from diffview.models.memory import Room
 
@@ -60,9 +61,21 @@ def is_folder(path: Path) -> bool:
     return (path / folder.INDEX).is_file()
 
 
+def is_single(path: Path) -> bool:
+    """Whether `path` is one file of a Stable Diffusion, as it was first saved."""
+    return single.holds_one(tensorfile.read_header(path))
+
+
+def _read(path: Path) -> Folder:
+    return folder.read(path, FAMILIES) if path.is_dir() else single.read(path)
+
+
 def card(path: Path) -> ModelCard:
-    """What the folder at `path` holds. Raises InputError for what cannot or must not be opened."""
-    read = folder.read(path, FAMILIES)
+    """What the folder, or the single file, at `path` holds.
+
+    Raises InputError for what cannot or must not be opened.
+    """
+    read = _read(path)
     described: ModelCard = _family(read).describe(read)
     return described
 
@@ -75,7 +88,7 @@ def load(path: Path, known: ModelCard, device: torch.device, dtype: str = "auto"
     is not installed, the parts do not fit their weights, or one sample does not fit into memory.
     """
     require()
-    read = folder.read(path, FAMILIES)
+    read = _read(path)
     place = _place(known, device, dtype)
     model = _family(read).load(read, known, place)
     room = _room(model, place)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from diffview.errors import InputError
-from diffview.models.hf import weights
+from diffview.models.hf import clip_tokenizer, weights
 from diffview.models.hf.folder import Part
 
 if TYPE_CHECKING:
@@ -92,6 +92,8 @@ def plain(config: Mapping[str, Any]) -> dict[str, Any]:
 def tokenizer(part: Part) -> Any:
     """The part's tokenizer, from the files of its folder alone."""
     cls = getattr(importlib.import_module("transformers"), part.cls.removesuffix("Fast"))
+    if part.inside is not None:
+        return clip_tokenizer.make(cls, str(part.config["pad_token"]))
     try:
         return cls.from_pretrained(str(part.path), local_files_only=True)
     except (OSError, ValueError, KeyError, ImportError, TypeError) as error:

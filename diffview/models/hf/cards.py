@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from diffview import tensorfile
 from diffview.errors import InputError
 from diffview.models import hashes
 from diffview.models.card import ModelCard
@@ -49,7 +50,7 @@ def card(
         prediction=sampling.prediction,
         schedule=sampling.schedule,
         description=_description(folder, held),
-        source=f"a {folder.pipeline} folder",
+        source=f"a {folder.pipeline} {'folder' if folder.path.is_dir() else 'file'}",
         licence=licence(folder.path),
         parameters=sum(found.parameters for found in held.values()),
         weights_sha256=_hash(held),
@@ -65,7 +66,7 @@ def name_of(path: Path) -> str:
     resolved = path.absolute()
     if resolved.parent.name == "snapshots":
         return resolved.parent.parent.name.removeprefix("models--").replace("--", "/")
-    return resolved.name.replace("--", "/")
+    return resolved.name.replace("--", "/") if path.is_dir() else resolved.stem
 
 
 def shape(part: Part, channels: str, size: str = "sample_size") -> tuple[int, ...]:
@@ -101,7 +102,9 @@ def learned_variance(part: Part) -> bool:
 
 
 def licence(path: Path) -> str:
-    """The licence that a README.md states in its front matter, "" if it states none."""
+    """The licence that a README.md, or a single file's metadata, states; "" if none does."""
+    if path.is_file():
+        return tensorfile.read_header(path).metadata.get("modelspec.license", "")[:60]
     file = path / "README.md"
     if not file.is_file() or file.is_symlink() or file.stat().st_size > MAX_README:
         return ""
@@ -120,6 +123,9 @@ def _description(folder: Folder, held: dict[str, weights.Weights]) -> str:
 
 def _hash(held: dict[str, weights.Weights]) -> str:
     """One hash of all files, each under the name of its part."""
+    files = {file for found in held.values() for file in found.files}
+    if len(files) == 1:  # a single file is known by its own hash
+        return hashes.sha256(files.pop())
     lines = [
         f"{name}/{file.name} {hashes.sha256(file)}"
         for name, found in sorted(held.items())

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from diffview.errors import InputError
+from diffview.models.hf.ldm_names import Stored
 
 INDEX = "model_index.json"
 MAX_JSON = 16 * 1024**2
@@ -78,12 +79,18 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a pipeline: its class, its folder and its configuration."""
+    """One part of a pipeline: its class, its folder and its configuration.
+
+    inside: the single file that holds it, where there is no folder, and stored: what its tensors
+    are called there.
+    """
 
     name: str
     cls: str
     path: Path
     config: Mapping[str, Any]
+    inside: Path | None = None
+    stored: Callable[[str], Stored] | None = None
 
     def file(self, name: str) -> Path:
         """A file of this part, which may not be there. Raises InputError as `inside`."""

@@ -6,7 +6,7 @@ that a network needs and the files lack is an error, where the libraries would f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from diffview import tensorfile
 from diffview.errors import InputError
 from diffview.models.hf.folder import Part, read_json
+from diffview.models.hf.ldm_names import Stored
 from diffview.tensorfile import TensorInfo
 
 if TYPE_CHECKING:
@@ -38,11 +39,15 @@ RENAMED = (
 
 @dataclass(frozen=True)
 class Weights:
-    """Where every tensor of a part lies; names as the files have them."""
+    """Where every tensor of a part lies; names as the files have them.
+
+    stored says what a network's own tensor is called there, where that is another name.
+    """
 
     files: tuple[Path, ...]
     tensors: Mapping[str, tuple[Path, TensorInfo]]
     notes: tuple[str, ...] = ()
+    stored: Callable[[str], Stored] | None = None
 
     @property
     def parameters(self) -> int:
@@ -54,6 +59,11 @@ class Weights:
 
 def find(part: Part) -> Weights:
     """The part's weights, headers checked. Raises InputError when there are none to read."""
+    if part.inside is not None and part.stored is not None:
+        prefix = part.stored("").name
+        held = _tensors((part.inside,)).items()
+        own = {name: found for name, found in held if name.startswith(prefix)}
+        return Weights((part.inside,), own, stored=part.stored)
     stem, notes = STEMS[part.library], []
     for variant in VARIANTS:
         whole = part.file(f"{stem}{variant}.safetensors")
@@ -109,11 +119,12 @@ def fill(
     for file in weights.files:
         with file.open("rb") as stream:
             start = 8 + int.from_bytes(stream.read(8), "little")
-            for name, (source, info) in sources.items():
-                if source != file:
+            for name, source in sources.items():
+                if source.file != file:
                     continue
-                stream.seek(start + info.start)
-                tensor = _tensor(stream.read(info.end - info.start), info)
+                stream.seek(start + source.info.start)
+                raw = stream.read(source.info.end - source.info.start)
+                tensor = source.of(_tensor(raw, source.info))
                 if not _finite(tensor):
                     broken.append(name)
                 for alias in tied.get(name, (name,)):
@@ -123,31 +134,70 @@ def fill(
     return warnings
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where one tensor comes from: all of a stored one, or one of `parts` equal parts of it."""
+
+    file: Path
+    info: TensorInfo
+    name: str
+    part: int = 0
+    parts: int = 1
+    transposed: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """What is taken of the stored tensor."""
+        shape = self.info.shape
+        if self.parts > 1:
+            shape = (shape[0] // self.parts, *shape[1:])
+        return shape[::-1] if self.transposed else shape
+
+    def of(self, stored: torch.Tensor) -> torch.Tensor:
+        """The tensor itself."""
+        taken = stored.chunk(self.parts)[self.part] if self.parts > 1 else stored
+        return taken.T.contiguous() if self.transposed else taken
+
+
 def matched(
     module: nn.Module, weights: Weights, where: Path
-) -> tuple[dict[str, tuple[Path, TensorInfo]], list[str]]:
+) -> tuple[dict[str, Source], list[str]]:
     """The module's own tensor names -> where they lie, and warnings about what is too many."""
     expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     tied = _tied(module)
-    sources, extra = {}, []
-    for stored, (file, info) in weights.tensors.items():
-        name = _known_as(stored, expected)
-        if name is None:
-            if not stored.endswith(IGNORED):
-                extra.append(stored)
-            continue
-        if info.shape != expected[name] and not _same_numbers(info.shape, expected[name]):
+    sources, extra = _sources(expected, weights)
+    for name, source in sources.items():
+        if source.shape != expected[name] and not _same_numbers(source.shape, expected[name]):
             raise InputError(
-                f"{file}: tensor '{stored}' has shape {info.shape}, the configuration asks for "
-                f"{expected[name]}"
+                f"{source.file}: tensor '{source.name}' has shape {source.info.shape}, the "
+                f"configuration asks for {expected[name]}"
             )
-        sources[name] = (file, info)
     held = {alias for name in sources for alias in tied.get(name, (name,))}
     missing = sorted(expected.keys() - held)
     if missing:
         raise InputError(f"{where} lacks {_listed(missing)}: fetch the model's weights again")
     warnings = [f"{where} has tensors that its network does not use: {_listed(extra)}"]
     return sources, warnings if extra else []
+
+
+def _sources(expected: Mapping[str, Any], weights: Weights) -> tuple[dict[str, Source], list[str]]:
+    """Each tensor's source, and the stored names that belong to none."""
+    if weights.stored is not None:
+        names = {name: weights.stored(name) for name in expected}
+        held = {
+            name: Source(*weights.tensors[s.name], s.name, s.part, s.parts, s.transposed)
+            for name, s in names.items()
+            if s.name in weights.tensors
+        }
+        return held, []  # such a file has much that no network needs
+    sources, extra = {}, []
+    for stored, (file, info) in weights.tensors.items():
+        name = _known_as(stored, expected)
+        if name is not None:
+            sources[name] = Source(file, info, stored)
+        elif not stored.endswith(IGNORED):
+            extra.append(stored)
+    return sources, extra
 
 
 def _known_as(stored: str, expected: Mapping[str, Any]) -> str | None:
