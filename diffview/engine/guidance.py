@@ -134,11 +134,6 @@ def finish(denoise: Denoise, how: Finish, *, rederive_eps: bool) -> Denoise:
     return finishing_denoise
 
 
-def clamped(denoise: Denoise, low: float, high: float, *, rederive_eps: bool) -> Denoise:
-    """x0_hat clipped to low .. high, and nothing else."""
-    return finish(denoise, Finish(clip="clamp", low=low, high=high), rederive_eps=rederive_eps)
-
-
 def log_probability_gradient(
     classifier: Classifier, x_t: Tensor, level: NoiseLevel, labels: Tensor
 ) -> Tensor:

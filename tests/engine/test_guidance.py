@@ -95,7 +95,9 @@ def test_without_guidance_there_is_one_call_and_any_scale_gives_the_same(plain_d
 @pytest.mark.parametrize("rederive", [True, False])
 def test_clipping_limits_the_estimate_and_keeps_guidance_unclipped(plain_denoiser, rederive):
     raw = guidance.classifier_free(plain_denoiser(), LABELS, 4.0)
-    clipped = guidance.clamped(raw, -0.5, 0.5, rederive_eps=rederive)(start(), LEVEL)
+    clipped = guidance.finish(
+        raw, Finish(clip="clamp", low=-0.5, high=0.5), rederive_eps=rederive
+    )(start(), LEVEL)
     before = raw(start(), LEVEL)
     assert before.x0_hat.abs().max() > 0.5
     assert torch.equal(clipped.x0_hat, before.x0_hat.clamp(-0.5, 0.5))
@@ -110,7 +112,9 @@ def test_eps_follows_the_clipped_or_the_raw_estimate_as_chosen():
         return Estimate(torch.full_like(x, 3.0))
 
     def eps(rederive):
-        clipped = guidance.clamped(denoise, -1, 1, rederive_eps=rederive)
+        clipped = guidance.finish(
+            denoise, Finish(clip="clamp", low=-1, high=1), rederive_eps=rederive
+        )
         return clipped(x_t, LEVEL).eps_hat(x_t, LEVEL).item()
 
     assert eps(True) == pytest.approx((2 - LEVEL.alpha * 1) / LEVEL.sigma)

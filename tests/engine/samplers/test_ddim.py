@@ -9,6 +9,7 @@ import torch
 
 from diffview.engine import guidance, samplers, schedules, spacings
 from diffview.engine.estimate import Estimate
+from diffview.engine.finishing import Finish
 from diffview.engine.samplers.ddim import noise_std
 
 # diffusers takes t - T // N as the next time: right for leading, and for trailing if N divides T.
@@ -55,7 +56,7 @@ def test_clipped_ddim_equals_diffusers_with_eps_before_and_after_clipping(
     bench, predicting_network, spacing, n_steps, prediction, eta, rederive
 ):
     network, raw = predicting_network(prediction)
-    clipped = guidance.clamped(raw, -1, 1, rederive_eps=rederive)
+    clipped = guidance.finish(raw, Finish(clip="clamp", low=-1, high=1), rederive_eps=rederive)
     steps = bench.ours("ddim", clipped, n_steps, spacing, eta=eta)
     x_0, estimates = bench.ddim(
         network,
@@ -76,7 +77,12 @@ def test_where_eps_comes_from_makes_a_difference_when_something_is_clipped(
 ):
     _, raw = predicting_network("v")
     ends = [
-        bench.ours("ddim", guidance.clamped(raw, -0.2, 0.2, rederive_eps=on), 10, "trailing")[-1]
+        bench.ours(
+            "ddim",
+            guidance.finish(raw, Finish(clip="clamp", low=-0.2, high=0.2), rederive_eps=on),
+            10,
+            "trailing",
+        )[-1]
         for on in (True, False)
     ]
     assert (ends[0].x_t - ends[1].x_t).abs().max() > 1e-3

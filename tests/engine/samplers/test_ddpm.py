@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from diffview.engine import guidance, samplers, schedules, spacings
 from diffview.engine.conversions import x0_from_eps
 from diffview.engine.estimate import Estimate
+from diffview.engine.finishing import Finish
 from diffview.engine.samplers.ddpm import learned_std, posterior
 from diffview.errors import InputError
 
@@ -60,7 +61,7 @@ def test_clipped_ddpm_equals_diffusers(
     bench, predicting_network, monkeypatch, prediction, spacing, n_steps, variance
 ):
     network, raw = predicting_network(prediction)
-    clipped = guidance.clamped(raw, -1, 1, rederive_eps=True)
+    clipped = guidance.finish(raw, Finish(clip="clamp", low=-1, high=1), rederive_eps=True)
     ours = bench.ours("ddpm", clipped, n_steps, spacing, variance=variance)[-1].x_t
     theirs, _ = bench.ddpm(
         network, prediction, n_steps, spacing, monkeypatch, clip=True, variance=variance

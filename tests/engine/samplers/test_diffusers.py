@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from diffview.engine import finishing, guidance
+from diffview.engine.finishing import Finish
 from diffview.engine.levels import CLEAN, NoiseLevel
 
 SDE = {"algorithm_type": "sde-dpmsolver++"}
@@ -111,7 +112,9 @@ def test_clipped_heun_equals_diffusers_which_derives_the_slope_from_the_clipped_
             "heun", network, prediction, n_steps, timestep_spacing=spacing, clip_sample=True
         )
         for rederive in (True, False):
-            clipped = guidance.clamped(raw, -1, 1, rederive_eps=rederive)
+            clipped = guidance.finish(
+                raw, Finish(clip="clamp", low=-1, high=1), rederive_eps=rederive
+            )
             steps = measure.ours("heun", clipped, theirs.levels)
             torch.testing.assert_close(steps[-1].x_t, theirs.end, rtol=1e-9, atol=1e-9)
 

@@ -9,6 +9,7 @@ import torch
 
 from diffview.engine import guidance, samplers, schedules, spacings
 from diffview.engine.estimate import Estimate
+from diffview.engine.finishing import Finish
 from diffview.engine.levels import CLEAN, NoiseLevel
 from diffview.errors import InputError
 
@@ -73,7 +74,9 @@ def test_the_move_of_a_step_says_exactly_how_the_next_state_came_about(
 ):
     _, denoise = predicting_network("v")
     if clip != "none":
-        denoise = guidance.clamped(denoise, -0.4, 0.4, rederive_eps=clip == "rederived")
+        denoise = guidance.finish(
+            denoise, Finish(clip="clamp", low=-0.4, high=0.4), rederive_eps=clip == "rederived"
+        )
     _, steps = sampled(name, denoise, options)
     for i, (step, after) in enumerate(pairwise(steps)):
         if (move := step.move) is None:
