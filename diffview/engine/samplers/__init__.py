@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -39,6 +39,8 @@ class SamplerInfo:
     pure_noise: whether it can start where no signal is left (alpha = 0).
     by_token: it moves no noise, it writes the tokens of a model that predicts the next one, and
         its generator is called otherwise: see `samplers/autoregressive.py`.
+    weights: how those of its update follow from the levels, by their names (w0, w1, s, w_raw,
+        w_past, w_stage), level to target as in alpha to alpha'. no_sum: why there is no such sum.
     """
 
     name: str
@@ -56,6 +58,8 @@ class SamplerInfo:
     by_time: bool = False
     pure_noise: bool = True
     by_token: bool = False
+    weights: Mapping[str, str] = field(default_factory=dict)
+    no_sum: str = ""
 
     def lent(self, schedule: Schedule) -> dict[str, Any]:
         """What of the model's schedule goes to the generator, as keywords."""
@@ -86,6 +90,8 @@ def sampler(
     by_time: bool = False,
     pure_noise: bool = True,
     by_token: bool = False,
+    weights: Mapping[str, str] | None = None,
+    no_sum: str = "",
 ) -> Callable[[Sampler], Sampler]:
     """Register the decorated generator under `name` with the facts about it."""
 
@@ -106,6 +112,8 @@ def sampler(
             by_time=by_time,
             pure_noise=pure_noise,
             by_token=by_token,
+            weights=weights or {},
+            no_sum=no_sum,
         )
         return generate
 

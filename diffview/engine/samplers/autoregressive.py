@@ -67,6 +67,7 @@ class Token:
     options=(TEMPERATURE, TOP_K),
     source="van den Oord, Kalchbrenner, Kavukcuoglu 2016, arXiv 1601.06759, eq. 1",
     by_token=True,
+    no_sum="A picture written token by token is not moved: each step draws one token more.",
 )
 def autoregressive(
     read: Callable[[Int64, int], Logits],

@@ -54,6 +54,12 @@ SET_ALPHA_TO_ONE = Option(
     options=(ETA, COMPAT, SET_ALPHA_TO_ONE),
     source="Song, Meng, Ermon 2021, arXiv 2010.02502, eq. 12",
     by_time=True,
+    weights={
+        "w0": "w₀ = α′ − w₁ α",
+        "w1": "w₁ = √(σ′² − s²) / σ",
+        "s": "s = η (σ′ / σ) √(σ² − (α / α′)² σ′²)",
+        "w_raw": "w_r = −w₁ α, and then w₀ = α′",
+    },
 )
 def ddim(
     denoise: Denoise,

@@ -59,6 +59,11 @@ LEAST_STD = 1e-10
     stochastic=True,
     options=(VARIANCE, COMPAT),
     source="Ho, Jain, Abbeel 2020, arXiv 2006.11239, eq. 7",
+    weights={
+        "w0": "w₀ = α′ β / σ²,  β = σ² − (α / α′)² σ′²",
+        "w1": "w₁ = (α / α′) σ′² / σ²",
+        "s": "s² = β σ′² / σ² (small) or β (large); learned: between them, for each value",
+    },
 )
 def ddpm(
     denoise: Denoise,

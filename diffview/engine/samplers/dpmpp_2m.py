@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     stochastic=False,
     source="Lu et al. 2022, arXiv 2211.01095, algorithm 2",
     history=1,
+    weights={
+        "w0": "w₀ = (1 + c) (α′ − w₁ α),  c = h / (2 h₋₁),  h = λ′ − λ",
+        "w1": "w₁ = σ′ / σ",
+        "w_past": "w₋₁ = −c (α′ − w₁ α),  c = h / (2 h₋₁),  h = λ′ − λ",
+    },
 )
 def dpmpp_2m(
     denoise: Denoise,

@@ -51,6 +51,13 @@ SOLVER = Option(
     options=(ETA, SOLVER),
     source="Lu et al. 2022, arXiv 2211.01095, section 5; Crowson 2022, k-diffusion",
     history=1,
+    weights={
+        "w0": "w₀ = α′ (1 − e^(−k)) + c h / h₋₁,  k = (1 + η) h,  h = λ′ − λ",
+        "w1": "w₁ = (σ′ / σ) e^(−η h)",
+        "s": "s = σ′ √(1 − e^(−2 η h))",
+        "w_past": "w₋₁ = −c h / h₋₁,  c = α′ (1 − e^(−k)) / 2 (midpoint) or "
+        "α′ (1 − (1 − e^(−k)) / k) (heun)",
+    },
 )
 def dpmpp_2m_sde(
     denoise: Denoise,

@@ -77,6 +77,12 @@ S_NOISE = Option(
     options=(CHURN, S_TMIN, S_TMAX, S_NOISE),
     source=SOURCE,
     off_grid=True,
+    weights={
+        "w0": "w₀ = α′ − w₁ α",
+        "w1": "w₁ = σ′ / σ",
+        "s": "what churn puts back before the next evaluation: s² = α̂² S_noise² (r̂² − r²),  "
+        "r̂ = (1 + churn / N) r,  r = σ / α; w₀ and w₁ are scaled by α̂ / α′",
+    },
 )
 def euler(
     denoise: Denoise,

@@ -40,6 +40,11 @@ ETA = Option(
     stochastic=True,
     options=(ETA,),
     source="Crowson 2022, k-diffusion, sample_euler_ancestral",
+    weights={
+        "w0": "w₀ = α′ − w₁ α",
+        "w1": "w₁ = √(σ′² − s²) / σ",
+        "s": "s = η σ′ √(1 − (r′ / r)²),  r = σ / α",
+    },
 )
 def euler_ancestral(
     denoise: Denoise,

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     order=1,
     stochastic=False,
     source="Liu, Gong, Liu 2022, arXiv 2209.03003, eq. 1",
+    weights={
+        "w0": "w₀ = α′ − w₁ α",
+        "w1": "w₁ = σ′ / σ",
+    },
 )
 def flow_euler(
     denoise: Denoise,

@@ -40,6 +40,11 @@ if TYPE_CHECKING:
     stochastic=False,
     source="Liu, Gong, Liu 2022, arXiv 2209.03003, eq. 1, by the trapezoidal rule",
     stages=1,
+    weights={
+        "w0": "w₀ = (1 − c) (α′ − w₁ α),  c = s / (2 s′),  s = σ / (α + σ)",
+        "w1": "w₁ = σ′ / σ",
+        "w_stage": "w_s = c (α′ − w₁ α),  c = s / (2 s′),  s = σ / (α + σ)",
+    },
 )
 def flow_heun(
     denoise: Denoise,

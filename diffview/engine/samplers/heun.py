@@ -42,6 +42,11 @@ if TYPE_CHECKING:
     source="Karras et al. 2022, arXiv 2206.00364, algorithm 1",
     stages=1,
     pure_noise=False,
+    weights={
+        "w0": "w₀ = (1 − c) (α′ − w₁ α),  c = r / (2 r′),  r = σ / α",
+        "w1": "w₁ = σ′ / σ",
+        "w_stage": "w_s = c (α′ − w₁ α),  c = r / (2 r′),  r = σ / α",
+    },
 )
 def heun(
     denoise: Denoise,

@@ -44,6 +44,13 @@ ORDER = Option(
     options=(ORDER,),
     source="Crowson 2022, k-diffusion, sample_lms",
     history=3,
+    weights={
+        "w0": "w₀ = α′ − w₁ α",
+        "w1": "w₁ = σ′ / σ",
+    },
+    no_sum="LMS adds slopes of earlier steps, ε̂ = (x − α x̂₀) / σ, which hold earlier states "
+    "as well as estimates: no sum of these terms alone. "
+    "With order 1, and at the first step, it is one.",
 )
 def lms(
     denoise: Denoise,

@@ -61,6 +61,11 @@ ORDER = Option(
     stages=1,
     stage_estimates=False,
     history=3,
+    weights={
+        "w0": "the predictor's ahead and the corrector's back at this evaluation, added up",
+        "w1": "w₁ = σ′ / σ, of the predicted state that the network was asked at",
+        "w_past": "from the conditions of order, Σ rⱼ^(k−1) ρⱼ = b_k",
+    },
 )
 def unipc(
     denoise: Denoise,
