@@ -170,6 +170,16 @@ def test_a_network_without_a_null_label_is_conditional_but_not_guided():
         diffview.sample(model, steps=2)
 
 
+def test_one_wrapped_network_guides_another_but_never_itself():
+    strong, weak = (
+        diffview.wrap(lambda x, t, a=a: a * x, shape=(2,), prediction="x0") for a in (0.5, 0.2)
+    )
+    run = diffview.sample(strong, guide=weak, guidance=2.0, steps=2)
+    torch.testing.assert_close(run.x0_hat[0], 0.8 * run.x_t[0])  # 0.2 + 2 (0.5 - 0.2)
+    with pytest.raises(InputError, match="not weaker than itself"):
+        diffview.sample(strong, guide=strong, guidance=2.0, steps=2)
+
+
 def test_a_wrapped_network_is_never_clipped_unless_asked():
     far = diffview.wrap(lambda x, t: 5 + 0 * x, shape=SHAPE, prediction="x0")
     assert (diffview.sample(far, steps=2).x_t[-1] == 5).all()

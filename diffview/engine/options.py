@@ -99,7 +99,8 @@ CLIP = Option(
     default="none",
     choices=("none", "clamp", "threshold"),
     help="Limit the estimate at every step. clamp: to the data's range; threshold: to a quantile "
-    "of its own values, divided by it (dynamic thresholding; pixels only).",
+    "of its own values, divided by it (dynamic thresholding; pixels only). Under guidance by a "
+    "classifier clamp is the default where the data's range is known: its push grows as σ²/α.",
     source="Ho et al. 2020, arXiv 2006.11239 (code); Saharia et al. 2022, arXiv 2205.11487",
 )
 THRESHOLD = Option(

@@ -122,7 +122,7 @@ def branch(
         origin=_origin(run.spec, k, rows, given, edited=x_t is not None),
     )
     spec = _steered(spec, card, guidance, negative_prompt, guidable=guidable)
-    asked = dict(options or {})
+    asked = {**_clip(run.spec, spec, card), **(options or {})}
     spec = specs.checked(replace(spec, **_sampled_by(spec, card, sampler, asked)))
     spec = sampling.settled(spec, card, asked, guidable=guidable)
     _check(spec, card, k, other_seeds=seeds is not None and not rows)
@@ -161,6 +161,7 @@ def complete(
     *,
     sample: int = 0,
     seeds: Sequence[int] | None = None,
+    guidance: float | Guidance | None = None,
     sampler: str | None = None,
     options: Mapping[str, Value] | None = None,
     guidable: bool = True,
@@ -183,6 +184,7 @@ def complete(
         run,
         card,
         k,
+        guidance=guidance,
         seeds=keys,
         sampler=sampler,
         options=options,
@@ -346,6 +348,13 @@ def _steered(
         new = old if guidance is None else replace(old, scale=float(guidance))
     kept = spec.negative if new.kind == "cfg" else None
     return replace(spec, guidance=new, negative=kept if negative is UNCHANGED else negative)
+
+
+def _clip(parent: RunSpec, spec: RunSpec, card: ModelCard) -> Mapping[str, Value]:
+    """What a run has by default under the guidance that begins here, unless it chose before."""
+    if parent.guidance.kind == spec.guidance.kind or "clip" in dict(parent.options):
+        return {}
+    return sampling.clip_for(card, spec.guidance)
 
 
 def _sampled_by(

@@ -56,6 +56,9 @@ DEFAULTS: Mapping[str, Any] = {
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
+WRAPPED = "wrapped"
+"""The family of a network of this Python process: never clipped unless asked."""
+
 Label = str | int | Sequence[str | int] | None
 Prompt = str | Sequence[str] | None
 
@@ -108,17 +111,19 @@ def spec_for(
         )
     if steps is None and spacing == LIST:
         steps = _listed(card, name, options or {})
+    guided = guidance_for(card, guidance, condition, guidable=guidable)
+    own = {**clip_for(card, guided), **card_options(card, name)}
     spec = specs.checked(
         RunSpec(
             model_id=card.id,
             sampler=name,
             n_steps=default(card, "steps") if steps is None else steps,
             spacing=spacing or default(card, "spacing"),
-            guidance=guidance_for(card, guidance, condition, guidable=guidable),
+            guidance=guided,
             condition=condition,
             negative=negative_prompt,
             seeds=tuple(seeds),
-            options=tuple({**card_options(card, name), **(options or {})}.items()),
+            options=tuple({**own, **(options or {})}.items()),
         )
     )
     return settled(spec, card, options or {}, guidable=guidable)
@@ -209,6 +214,17 @@ def card_options(card: ModelCard, sampler: str) -> dict[str, Value]:
     """The card's options that this sampler has: eta is DDIM's and nobody else's."""
     declared = specs.declared_options(samplers.find(sampler).name)
     return {name: value for name, value in default(card, "options").items() if name in declared}
+
+
+def clip_for(card: ModelCard, guidance: Guidance) -> dict[str, Value]:
+    """clip=clamp under a classifier where the range of the data is known; else nothing.
+
+    What a classifier adds grows as sigma^2 / alpha: 20,000 on the first step of cosine, where
+    its gradient is not yet small. Guided-diffusion, where it comes from, clips in every run.
+    """
+    pictures = len(card.data_shape) == 3 and not (card.latent or card.by_token)
+    known = pictures and card.family != WRAPPED and card.value_range == (-1.0, 1.0)
+    return {"clip": "clamp"} if guidance.kind == "classifier" and known else {}
 
 
 def trajectory_for(card: ModelCard, spec: RunSpec, budget: int | None = None) -> Trajectory:

@@ -110,7 +110,7 @@ class Choosing(QObject):
             text = f"'{guide.card.title}' is here, but cannot guide the chosen model: {reason}"
             self.noticed.emit(Notice(text, "warning"))
         else:
-            self._choose(replace(self.choices, guidance_kind=kind, guide=guide.card.id))
+            self._choose(self.choices.with_guidance(kind, guide.card.id, self.card))
             self.request_run(redo=True)
 
     # -- choices ------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ class Choosing(QObject):
         guide = "" if fitting is None else fitting.id
         if kind == self.choices.guidance_kind:
             return
-        self._choose(replace(self.choices, guidance_kind=kind, guide=guide))
+        self._choose(self.choices.with_guidance(kind, guide, self.card))
         self.request_run(redo=not self.look.following)
 
     @Slot(str)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from diffview.engine import samplers
-from diffview.engine.options import RUN_OPTIONS, Value, numbers
+from diffview.engine.options import CLIP, RUN_OPTIONS, Value, numbers
 from diffview.engine.spacings import LIST
 from diffview.engine.spec import (
     Condition,
@@ -75,6 +75,13 @@ class Choices:
             return changed
         return changed.with_option("times", ", ".join(f"{level.t:.6g}" for level in levels))
 
+    def with_guidance(self, kind: str, guide: str, card: ModelCard) -> Choices:
+        """The same under another kind of guidance; clipping follows unless it was chosen."""
+        changed = replace(self, guidance_kind=kind, guide=guide)
+        if self.by_token or self.option("clip") != _usual_clip(self, card):
+            return changed
+        return changed.with_option("clip", _usual_clip(changed, card))
+
     def with_sampler(self, sampler: str) -> Choices:
         """The same with another sampler; options it does not have are dropped."""
         known = declared_options(samplers.find(sampler).name)
@@ -134,6 +141,11 @@ def _recommended(card: ModelCard) -> Choices:
         condition=_first_label(card),
         options=tuple(sorted((k, v) for k, v in options.items() if k in known)),
     )
+
+
+def _usual_clip(choices: Choices, card: ModelCard) -> Value:
+    own = sampling.clip_for(card, Guidance(choices.guidance_kind))
+    return {"clip": CLIP.default, **own, **sampling.default(card, "options")}["clip"]
 
 
 def _first_label(card: ModelCard) -> Condition:

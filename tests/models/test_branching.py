@@ -1,5 +1,6 @@
 """Stepping back in: what is resumed, branched or completed is what the run would have been."""
 
+import dataclasses
 import json
 import math
 import re
@@ -420,3 +421,12 @@ def test_a_branched_recipe_cannot_be_run_from_noise(model):
     spec = branching.branch(made(model), model.card, 3).trajectory.spec
     with pytest.raises(InputError, match=re.escape("branched off another at step 3")):
         next(sampling.records(model, spec))
+
+
+@pytest.mark.parametrize(("asked", "clip"), [({}, "clamp"), ({"clip": "none"}, "none")])
+def test_a_branch_by_a_classifier_stays_in_the_data_s_range_unless_asked(model, asked, clip):
+    card = dataclasses.replace(model.card, family="pixel_unet")
+    run = made(model, **GUIDED)
+    by = Guidance("classifier", 3.0, "judge")
+    branch = branching.branch(run, card, 2, guidance=by, options=asked)
+    assert branch.trajectory.spec.option("clip") == clip

@@ -58,3 +58,44 @@ def test_a_run_is_guided_by_the_model_it_is_given():
     np.testing.assert_allclose(first.base, 0.2 * first.x_t, rtol=1e-6)
     np.testing.assert_allclose(first.x0_hat, 0.8 * first.x_t, rtol=1e-6)
     assert first.nfe == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "asked", "clip"),
+    [
+        ({}, {}, "clamp"),
+        ({}, {"clip": "none"}, "none"),
+        ({"defaults": {"options": {"clip": "threshold"}}}, {}, "threshold"),
+        ({"latent": True}, {}, "none"),
+        ({"family": "wrapped"}, {}, "none"),
+        ({"data_shape": (2,)}, {}, "none"),
+        ({"value_range": (0.0, 1.0)}, {}, "none"),
+    ],
+)
+def test_a_classifier_guides_within_the_range_of_the_data_where_that_is_known(
+    make_card, changes, asked, clip
+):
+    by = Guidance("classifier", 3.0, "judge")
+    spec = sampling.spec_for(make_card(**changes), label=1, guidance=by, options=asked)
+    assert spec.option("clip") == clip and spec.option("rederive_eps")
+    plain = sampling.spec_for(make_card(**{**changes, "defaults": {}}), label=1, options=asked)
+    assert plain.option("clip") == "none"
+
+
+def test_a_classifier_s_gradient_at_high_noise_cannot_throw_the_run_out_of_range(make_card):
+    """sigma^2 / alpha is 20,000 on the first step of cosine: the estimate was in the thousands."""
+    import torch
+
+    def judge(x, t):
+        return torch.stack([x.mean((1, 2, 3)), -x.mean((1, 2, 3))], 1)
+
+    model = wrap(lambda x, t, label: 0 * x, shape=(1, 4, 4), prediction="x0", classes=2,
+                 schedule="cosine")  # fmt: skip
+    card = make_card(classes=("a", "b"), data_shape=(1, 4, 4), schedule=model.card.schedule)
+    spec = sampling.spec_for(
+        card, label=0, guidance=Guidance("classifier", 3.0, "judge"), steps=5, seeds=(0, 1)
+    )
+    made = list(sampling.records(model, spec, guide=judge))
+    assert np.abs(made[0].base + 3 * made[0].direction).max() > 100
+    assert max(np.abs(record.x0_hat).max() for record in made) <= 1
+    assert np.abs(made[-1].x_t).max() <= 1

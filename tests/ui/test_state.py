@@ -133,3 +133,17 @@ def test_another_model_keeps_the_curve_and_no_guide_that_may_not_fit():
     )
     after = state.adapted(before, card("new"))
     assert (after.guidance_kind, after.guide, after.curve) == ("cfg", "", curve)
+
+
+def test_clipping_follows_the_kind_of_guidance_until_it_is_chosen():
+    pixels = card()
+    plain = state.defaults(pixels)
+    judged = plain.with_guidance("classifier", "judge", pixels)
+    assert plain.option("clip") == "none" and judged.option("clip") == "clamp"
+    assert judged.with_guidance("cfg", "", pixels).option("clip") == "none"
+    unclipped = judged.with_option("clip", "none")
+    assert unclipped.with_guidance("cfg", "", pixels).option("clip") == "none"
+    chosen = plain.with_option("clip", "threshold").with_guidance("classifier", "judge", pixels)
+    assert chosen.option("clip") == "threshold"
+    own = dataclasses.replace(pixels, family="wrapped")
+    assert state.defaults(own).with_guidance("classifier", "judge", own).option("clip") == "none"
