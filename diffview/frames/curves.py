@@ -42,10 +42,27 @@ def curve(trajectory: Trajectory, name: str) -> Float64:
     chosen = find(name)
     if chosen.needs_guidance and not trajectory.guided:
         raise InputError(f"'{name}' needs a run with guidance, and this one has none")
-    records = list(trajectory)
+    return rows(trajectory, name)
+
+
+def rows(trajectory: Trajectory, name: str, first: int = 0) -> Float64:
+    """The same of the records from `first` on, so that a growing run is gone through once."""
+    chosen, records = find(name), list(trajectory)
     before: list[StepRecord | None] = [None, *records[:-1]]
-    rows = [chosen.values(record, last) for record, last in zip(records, before, strict=True)]
-    return np.array(rows).reshape(len(records), trajectory.spec.batch)
+    pairs = list(zip(records, before, strict=True))[first:]
+    made = [chosen.values(record, last) for record, last in pairs]
+    return np.array(made).reshape(len(pairs), trajectory.spec.batch)
+
+
+def expected_norm(trajectory: Trajectory) -> Float64:
+    """What noising each sample's own end to every level would give: (K, B).
+
+    sqrt(alpha^2 ||x_0||^2 + sigma^2 d), the root of E||alpha x_0 + sigma eps||^2.
+    """
+    end = norm(trajectory[-1].x0_hat)
+    size = trajectory[-1].x0_hat[0].size
+    levels = [record.level for record in trajectory]
+    return np.array([np.sqrt((a.alpha * end) ** 2 + a.sigma**2 * size) for a in levels])
 
 
 def find(name: str) -> Curve:

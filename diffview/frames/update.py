@@ -1,15 +1,15 @@
 """A step written out: x_t' = w0 x0_hat + w1 x_t + s z with its numbers and its terms as arrays.
 
-The weights are those that the sampler recorded (`engine.estimate.Move`); the noise z is what the
-next state has beyond the other terms, divided by s, so but for rounding it is the z that was drawn.
-A multistep sampler has terms of earlier estimates, one of several evaluations those of its stages.
+The weights are those that the sampler recorded (`engine.estimate.Move`). The noise z is what the
+next state has beyond the other terms, divided by s: but for rounding the z that was drawn. A
+multistep sampler has terms of earlier estimates, one of several evaluations those of its stages.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,12 +18,16 @@ from diffview.engine.estimate import Move
 from diffview.engine.levels import NoiseLevel
 from diffview.engine.origin import in_force
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory
-from diffview.frames import compose
+from diffview.frames import compose, pixels, points
+from diffview.frames.lens import Lens
+from diffview.frames.pixels import Uint8
 
 LEAST_STD = 1e-5
 """With less fresh noise than this, rounding of float32 is no longer small beside it."""
 GAP = 1e-4
 """Where sum and recorded state differ by more, the state was not made by the sum."""
+
+NOISE_EXTENT = 3.0
 
 END = "The end of the run: no noise is left, so there is nothing to do."
 NOT_YET = "The next step is not there yet."
@@ -86,6 +90,20 @@ def update(run: Trajectory, index: int, sample: int, scale: float | None = None)
     remark = BY_HAND if gap is not None and gap > GAP else ""
     target = None if following is None else following.level
     return Update(previewed, total, target, gap, remark)
+
+
+def picture(record: StepRecord, name: str, values: Float32, lens: Lens | None = None) -> Uint8:
+    """One array (*D) of a step as it is drawn everywhere: noise signed, all else a state."""
+    if name == "z" and not points.are_points(values.shape):
+        shown = np.asarray(pixels.as_pictures(values[None]), np.float32)
+        drawn: Uint8 = pixels.signed(shown, NOISE_EXTENT)[0]
+        return drawn
+    quantity = "xt" if name in ("xt", "result", "z") else "x0hat"
+    alone = replace(
+        compose.one_sample(record, 0), x_t=values[None], x0_hat=values[None], written=None
+    )
+    seen: Uint8 = compose.tiles(alone, quantity, "clamp", lens).pixels[0]
+    return seen
 
 
 def weight_help(sampler: str, name: str) -> str:
