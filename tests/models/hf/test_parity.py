@@ -13,7 +13,7 @@ import torch
 
 from diffview.models import catalog, sampling
 
-STEPS = 5  # divides 1000, so that diffusers' trailing DDIM moves along its own grid
+STEPS = 4  # divides 1000, so that diffusers' trailing DDIM moves along its own grid
 
 SCHEDULERS = {
     "ddim": (diffusers.DDIMScheduler, {"set_alpha_to_one": True, "clip_sample": False}),
@@ -22,13 +22,16 @@ SCHEDULERS = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def opened(pipelines):
-    """name -> (pipeline, our model of its folder)."""
+    """name -> (pipeline, our model of its folder), opened once."""
+    models = {}
 
     def get(name):
         pipeline, folder = pipelines(name)
-        return pipeline, sampling.open_model(catalog.find(str(folder)), "cpu")
+        if name not in models:
+            models[name] = sampling.open_model(catalog.find(str(folder)), "cpu")
+        return pipeline, models[name]
 
     return get
 
@@ -111,6 +114,32 @@ def test_pixels_equal_diffusers(opened, sampler, name):
     if sampler != "dpmpp_2m":
         for i, estimate in enumerate(estimates):
             close(run[i].x0_hat, estimate)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"prediction_type": "sample"}, {"prediction_type": "v_prediction"},
+     {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}],
+    ids=["x0", "v", "v-without-signal"],
+)  # fmt: skip
+def test_what_is_predicted_is_read_from_the_configuration(pipelines, edited, config):
+    """Also where the first state is noise alone (zero terminal SNR)."""
+    folder = edited("scheduler/scheduler_config.json", lambda v: v.update(config), "ddim")
+    model = sampling.open_model(catalog.find(str(folder)), "cpu")
+    unet, start = pipelines("ddim")[0].unet, noise(1, 3, 16, 16)
+    scheduler = diffusers.DDIMScheduler.from_pretrained(folder / "scheduler")
+    estimates = []
+    with torch.no_grad():
+        theirs = by_hand(
+            scheduler,
+            lambda x, t: unet(x, t).sample,
+            start,
+            lambda out: estimates.append(out.pred_original_sample),
+        )
+    run = ours(model, start)
+    close(run[STEPS].x_t, theirs)
+    for i, estimate in enumerate(estimates):
+        close(run[i].x0_hat, estimate)
 
 
 def test_ddpm_takes_its_schedule_and_clipping_from_its_configuration(opened):
