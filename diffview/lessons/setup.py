@@ -59,6 +59,11 @@ class Setup:
         return self.settings.get("left"), self.settings.get("right")
 
     @property
+    def alone(self) -> bool:
+        """Whether the selected sample is shown alone."""
+        return self.settings.get("alone", "no") == "yes"
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """The seeds of the run's samples."""
         return parse_seeds(self.settings.get("seeds", "0-15"))
@@ -159,6 +164,8 @@ def _check(settings: Mapping[str, str]) -> None:
     for name in SHOWN:
         if name in settings:
             quantities.find(settings[name])
+    if settings.get("alone", "no") not in ("yes", "no"):
+        raise InputError(f"'alone' is yes or no, not '{settings['alone']}'")
     if "sampler" in settings:
         samplers.find(settings["sampler"])
     if "seeds" in settings:

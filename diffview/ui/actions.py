@@ -48,9 +48,14 @@ COMMANDS = (
     Command("last", "Run", "To the picture", ("End",), "The last step"),
     Command("less_guidance", "Run", "Less guidance", ("[",), "γ down by 0.25"),
     Command("more_guidance", "Run", "More guidance", ("]",), "γ up by 0.25"),
+    Command(
+        "lessons", "Lessons", "Lessons", ("F2",), "Short lessons that set the window up, or close"
+    ),
+    Command("lesson_before", "Lessons", "Lesson before", (), "Turn one lesson back"),
+    Command("lesson_after", "Lessons", "Next lesson", (), "Turn to the next lesson"),
     Command("help", "Help", "Keys and help", ("F1",), "What there is, and its keys"),
     Command("about", "Help", "About diffview", (), "Version, licences, folders"),
 )
 """In the order of the menus."""
 
-MENUS = ("File", "Edit", "View", "Run", "Help")
+MENUS = ("File", "Edit", "View", "Run", "Lessons", "Help")

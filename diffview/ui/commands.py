@@ -204,6 +204,20 @@ class Commands:
         """γ up."""
         self._window.guidance_panel.nudge(1)
 
+    # -- Lessons ------------------------------------------------------------------------------
+
+    def lessons(self) -> None:
+        """Open the lessons, or close them."""
+        self._window.teaching.toggle()
+
+    def lesson_before(self) -> None:
+        """Turn one lesson back."""
+        self._window.teaching.turn(-1)
+
+    def lesson_after(self) -> None:
+        """Turn to the next lesson."""
+        self._window.teaching.turn(1)
+
     # -- Help ---------------------------------------------------------------------------------
 
     def help(self) -> None:

@@ -233,6 +233,9 @@ QLabel[role="value"] { color: $text; font-weight: 600; }
 QLabel[role="good"] { color: $good; }
 QLabel[role="warn"] { color: $warn; }
 QLabel[role="bad"] { color: $bad; }
+QTextBrowser[role="prose"] {
+    background: transparent; border: none; padding: 0; min-height: 0;
+}
 QLabel[quantity="xt"], QLabel[quantity="sigma"] { color: $x_t; }
 QLabel[quantity="x0hat"], QLabel[quantity="alpha_bar"] { color: $x0_hat; }
 QLabel[quantity="x0cond"] { color: $x0_cond; }

@@ -39,6 +39,7 @@ from diffview.ui.panels.transport import LOOPS, MAX_FPS
 from diffview.ui.settings import Settings
 from diffview.ui.state import Activity, Choices, Look, Notice
 from diffview.ui.status import StatusBar
+from diffview.ui.teaching import Teaching
 from diffview.ui.timeline import RunTimeline
 from diffview.ui.workers import JobRunner
 from diffview.ui.workspaces import Workspace
@@ -81,6 +82,7 @@ class MainWindow(QMainWindow):
         self.central = CentralArea(self._desk_for)
         self.notices, self.transport = self.central.notices, self.central.transport
         self.setCentralWidget(self.central)
+        self._build_lessons()
         self.status = StatusBar()
         self.setStatusBar(self.status)
         self.commands = Commands(self)
@@ -102,6 +104,11 @@ class MainWindow(QMainWindow):
         self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, self.left_dock)
         self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.right_dock)
         self.resizeDocks(self.docks, [240, 262], Qt.Orientation.Horizontal)
+
+    def _build_lessons(self) -> None:
+        self.teaching = Teaching(self)
+        self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.teaching.dock)
+        self.tabifyDockWidget(self.right_dock, self.teaching.dock)
 
     def _head(self) -> QVBoxLayout:
         """The buttons above the right dock's cards, and the hint below them."""
@@ -243,6 +250,7 @@ class MainWindow(QMainWindow):
             theme.apply(app, theme.THEMES.get(name) or theme.system_theme(app))
         self.central.show_theme()
         self.run_cards.show_theme()
+        self.teaching.dock.show_theme()
         for dock in self.docks:
             dock.make_room()
 

@@ -12,14 +12,24 @@ from functools import lru_cache
 from PySide6.QtCore import QPointF, QRectF
 from PySide6.QtGui import QFont, QFontInfo, QFontMetricsF, QPainterPath
 
-from diffview.ui.widgets.math_markup import Accent, Glyphs, Node, Row, Scripts, Space, parse
+from diffview.ui.widgets.math_markup import (
+    Accent,
+    Fraction,
+    Glyphs,
+    Node,
+    Root,
+    Row,
+    Scripts,
+    Space,
+    parse,
+)
 
 LARGER = 1.1
 """Italic letters standing alone look smaller than the text beside them; this evens it out."""
 SCRIPT = 0.72
 DEEPEST = 2
 """Scripts of scripts are not drawn smaller still: the last row has to read them."""
-SPACED = set("=+−×·≤≥≈→∈±")
+SPACED = set("=+−×·≤≥≈→∈±≠≪≫∼∝|")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,10 @@ def _box(node: Node, font: QFont, depth: int) -> Box:
             return _accent_box(node, font, depth)
         case Scripts():
             return _scripts_box(node, font, depth)
+        case Fraction():
+            return _fraction_box(node, font, depth)
+        case Root():
+            return _root_box(node, font, depth)
 
 
 def _glyph_box(node: Glyphs, font: QFont, depth: int) -> Box:
@@ -185,6 +199,35 @@ def _scripts_box(node: Scripts, font: QFont, depth: int) -> Box:
         ink.extend(mark.moved(start, -rise, None) for mark in sup.ink)
         width, ascent = max(width, start + sup.width), max(ascent, sup.ascent + rise)
     return Box(width, ascent, descent, tuple(ink))
+
+
+def _fraction_box(node: Fraction, font: QFont, depth: int) -> Box:
+    inside = depth if node.large else depth + 1
+    above, below = _box(node.above, font, inside), _box(node.below, font, inside)
+    em = _em(font, depth)
+    pen, gap, axis = max(1.0, 0.05 * em), 0.14 * em, 0.26 * em
+    width = max(above.width, below.width) + 0.3 * em
+    rise, drop = axis + gap + above.descent, axis - gap - below.ascent
+    line = QPainterPath(QPointF(0.06 * em, -axis))
+    line.lineTo(width - 0.06 * em, -axis)
+    ink = [mark.moved((width - above.width) / 2, -rise, None) for mark in above.ink]
+    ink += [mark.moved((width - below.width) / 2, -drop, None) for mark in below.ink]
+    ink.append(Ink(0, 0, None, stroke=line, width=pen))
+    return Box(width, rise + above.ascent, below.descent - drop, tuple(ink))
+
+
+def _root_box(node: Root, font: QFont, depth: int) -> Box:
+    base, em = _box(node.base, font, depth), _em(font, depth)
+    pen, wide = max(1.0, 0.055 * em), 0.5 * em
+    top, bottom = base.ascent + 0.12 * em, base.descent
+    sign = QPainterPath(QPointF(0.04 * em, -0.3 * em))
+    sign.lineTo(0.16 * em, -0.36 * em)
+    sign.lineTo(0.28 * em, bottom)
+    sign.lineTo(wide - 0.06 * em, -top)
+    sign.lineTo(wide + base.width, -top)
+    ink = [mark.moved(wide, 0, None) for mark in base.ink]
+    ink.append(Ink(0, 0, None, stroke=sign, width=pen))
+    return Box(wide + base.width, top + pen, bottom, tuple(ink))
 
 
 def _extent(box: Box) -> tuple[float, float, float]:

@@ -15,14 +15,18 @@ from functools import lru_cache
 LETTERS = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "eta": "η",
     "theta": "θ", "lambda": "λ", "mu": "μ", "nu": "ν", "pi": "π", "sigma": "σ", "tau": "τ",
-    "phi": "φ", "omega": "ω", "Delta": "Δ", "Sigma": "Σ",
+    "phi": "φ", "psi": "ψ", "omega": "ω", "Delta": "Δ", "Sigma": "Σ",
 }  # fmt: skip
 SIGNS = {
     "|": "‖", "nabla": "∇", "cdot": "·", "times": "×", "infty": "∞", "ldots": "…", "pm": "±",
-    "leq": "≤", "geq": "≥", "approx": "≈", "to": "→", "sqrt": "√", "in": "∈",
+    "leq": "≤", "geq": "≥", "approx": "≈", "to": "→", "in": "∈", "neq": "≠", "ll": "≪",
+    "gg": "≫", "sim": "∼", "propto": "∝", "partial": "∂", "sum": "∑", "prod": "∏", "int": "∫",
+    "mid": "|",
 }  # fmt: skip
 FUNCTIONS = ("log", "exp", "cos", "sin", "min", "max")
 SPACES = {",": 0.17, ";": 0.28, " ": 0.25, "quad": 1.0}
+UPRIGHT = ("mathbb", "mathcal", "mathrm", "operatorname")
+"""Drawn as upright letters: there is no other alphabet."""
 ACCENTS = ("hat", "bar", "tilde")
 SPOKEN = {"‖": "norm ", "−": "minus ", "̂": " hat", "∇": "gradient "}
 
@@ -69,7 +73,23 @@ class Scripts:
     sup: Node | None = None
 
 
-Node = Glyphs | Space | Row | Accent | Scripts
+@dataclass(frozen=True, slots=True)
+class Fraction:
+    """One thing over another, as small as scripts unless it is `large`."""
+
+    above: Node
+    below: Node
+    large: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """The square root of something."""
+
+    base: Node
+
+
+Node = Glyphs | Space | Row | Accent | Scripts | Fraction | Root
 
 
 @lru_cache(maxsize=512)
@@ -120,6 +140,12 @@ class _Reader:
             return Row(self._argument().items, role)
         if name == "text":
             return Glyphs(self._raw_argument(), italic=False, plain=True)
+        if name in UPRIGHT:
+            return Glyphs(self._raw_argument(), italic=False)
+        if name in ("frac", "dfrac"):
+            return Fraction(self._argument(), self._argument(), large=name == "dfrac")
+        if name == "sqrt":
+            return Root(self._argument())
         if name in LETTERS:
             return Glyphs(LETTERS[name], italic=name[0].islower())
         if name in SIGNS:
@@ -189,4 +215,8 @@ def _spoken(node: Node | None) -> str:
         case Scripts(base, sub, sup):
             power = f" to the {_spoken(sup)}" if sup else ""
             return f"{_spoken(base)} {_spoken(sub)}{power}"
+        case Fraction(above, below):
+            return f"{_spoken(above)} over {_spoken(below)}"
+        case Root(base):
+            return f"root of {_spoken(base)}"
     return " "

@@ -1,0 +1,223 @@
+"""Lessons in the window: pages are turned, set-ups arranged, and what was before comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, Qt, Slot
+
+from diffview.engine.trajectory import Trajectory
+from diffview.errors import InputError
+from diffview.lessons import lesson
+from diffview.lessons.lesson import Lesson
+from diffview.lessons.setup import Setup
+from diffview.models.card import ModelCard
+from diffview.ui import state, workspaces
+from diffview.ui.panels.lesson_dock import LessonDock
+from diffview.ui.state import Choices, Look, Notice, Pane
+
+if TYPE_CHECKING:
+    from diffview.ui.window import MainWindow
+
+WIDE = 1600
+"""From this width on the lessons stand beside the step's cards instead of before them (px)."""
+TOPIC = "lesson"
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a person had when the first button of a lesson was pressed."""
+
+    choices: Choices
+    look: Look
+    run: Trajectory | None
+    about: dict[str, Any]
+    workspace: str
+
+
+class Teaching(QObject):
+    """Owns the lessons, the one that is read, and what was before it."""
+
+    def __init__(self, window: MainWindow) -> None:
+        super().__init__(window)
+        self._window, self._store = window, window.controller
+        self._lessons: list[Lesson] = []
+        self._before: Before | None = None
+        self._to_show: Setup | None = None
+        self.dock = LessonDock()
+        self.dock.hide()
+        self._connect()
+
+    def _connect(self) -> None:
+        self.dock.lessonRequested.connect(self.turn_to)
+        self.dock.setupRequested.connect(self.arrange)
+        self.dock.wayBackRequested.connect(self.go_back)
+        self.dock.visibilityChanged.connect(self._on_visible)
+        self._store.modelsChanged.connect(self._on_models)
+        self._store.runReplaced.connect(self._on_run_replaced)
+
+    # -- pages --------------------------------------------------------------------------------
+
+    def show(self) -> None:
+        """Open the lessons where they were left."""
+        self._read()
+        first = not self._window.settings.get("lessonsPlaced", False)
+        if first and self._window.width() >= WIDE:
+            beside = Qt.Orientation.Horizontal
+            self._window.splitDockWidget(self._window.right_dock, self.dock, beside)
+        self._window.settings.save(lessonsPlaced=True)
+        self.dock.show()
+        self.dock.raise_()
+
+    def toggle(self) -> None:
+        """Open the lessons, or close them."""
+        if self.dock.isVisible() and not self.dock.visibleRegion().isEmpty():
+            self.dock.hide()
+        else:
+            self.show()
+
+    @Slot(bool)
+    def _on_visible(self, visible: bool) -> None:
+        if visible:
+            self._read()
+
+    def _read(self) -> None:
+        """The lessons from their files, once; broken ones are told of."""
+        if self._lessons:
+            return
+        self._lessons, broken = lesson.every()
+        for error in broken:
+            self._tell(str(error))
+        self.dock.show_lessons(self._lessons)
+        names = [one.name for one in self._lessons]
+        remembered = str(self._window.settings.get("lesson", ""))
+        self.turn_to(names.index(remembered) if remembered in names else 0)
+
+    @Slot(int)
+    def turn_to(self, number: int) -> None:
+        """Show a lesson by its number."""
+        self._read()
+        if not 0 <= number < len(self._lessons):
+            return
+        chosen = self._lessons[number]
+        try:
+            self.dock.show_lesson(number, chosen, self._lacking)
+        except InputError as error:
+            self._tell(f"{chosen.path}: {error}")
+            return
+        self._window.settings.save(lesson=chosen.name)
+
+    def turn(self, pages: int) -> None:
+        """Turn so many lessons on, or back."""
+        self.show()
+        self.turn_to(self.dock.number + pages)
+
+    # -- set-ups ------------------------------------------------------------------------------
+
+    @Slot(object)
+    def arrange(self, setup: Setup) -> None:
+        """Set the window up: workspace, run, step and panes."""
+        before = self._before or self._now()
+        try:
+            self._arrange(setup)
+        except InputError as error:
+            self._tell(f"This cannot be set up here: {error}")
+            return
+        self._before = before
+        self.dock.way_back.setEnabled(True)
+
+    def _now(self) -> Before:
+        store = self._store
+        return Before(store.choices, store.look, store.run, store.about, self._window.central.name)
+
+    def _arrange(self, setup: Setup) -> None:
+        reason = self._lacking(setup)
+        if reason:
+            raise InputError(reason)
+        if setup.workspace:
+            self._window.central.go_to(setup.workspace)
+        self._to_show = setup
+        if not setup.model:
+            self._look(setup)
+            return
+        card, judge = self._card(setup), self._judge(setup)
+        spec = setup.spec(card, judge)
+        problem = self._store.restore(state.from_spec(spec))
+        if problem:
+            raise InputError(problem)
+        shown = self._store.run
+        if shown is not None and shown.complete and shown.spec == self._store.spec:
+            self._look(setup)
+        else:
+            self._store.request_run(show_step=setup.step(spec, card))
+
+    @Slot(object)
+    def _on_run_replaced(self, run: Trajectory) -> None:
+        setup, self._to_show = self._to_show, None
+        if setup is not None:
+            self._show_panes(setup)
+
+    def _look(self, setup: Setup) -> None:
+        """Look at the run that is there."""
+        self._to_show = None
+        run = self._store.run
+        if run is not None:
+            card = self._store.card
+            step = setup.step(run.spec, card)
+            wanted = run.spec.n_steps if step is None else step
+            self._store.scrub_to(-(-wanted // run.stride))
+        self._show_panes(setup)
+
+    def _show_panes(self, setup: Setup) -> None:
+        store = self._store
+        for side, quantity in enumerate(setup.panes):
+            if quantity is not None:
+                store.choose_pane(side, Pane(quantity, store.look.panes[side].policy))
+        if setup.sample is not None:
+            store.select_sample(setup.sample)
+        store.focus_sample(store.look.sample if setup.alone else -1)
+
+    def _card(self, setup: Setup) -> ModelCard:
+        return self._store.shelf.sources[setup.model].card
+
+    def _judge(self, setup: Setup) -> ModelCard | None:
+        guide = self._store.shelf.guides.get(setup.guide)
+        return None if guide is None else guide.card
+
+    def _lacking(self, setup: Setup) -> str:
+        shelf = self._store.shelf
+        if setup.workspace and setup.workspace not in workspaces.every():
+            return f"there is no workspace '{setup.workspace}'"
+        if setup.model and setup.model not in shelf.sources:
+            return f"the model '{setup.model}' is not here: open its file first (Ctrl+O)"
+        if setup.guide and setup.guide not in {**shelf.guides, **shelf.sources}:
+            return f"the guide '{setup.guide}' is not here: open its file first (Ctrl+O)"
+        return ""
+
+    @Slot()
+    def go_back(self) -> None:
+        """Bring back what a person had before a lesson's buttons were pressed."""
+        before, self._before, self._to_show = self._before, None, None
+        self.dock.way_back.setEnabled(False)
+        if before is None:
+            return
+        store = self._store
+        self._window.central.go_to(before.workspace)
+        problem = store.restore(before.choices, before.about)
+        if problem:
+            self._tell(problem)
+        if before.run is not None:
+            store.show_run(before.run, before.about)
+            store.scrub_to(before.look.index)
+        for side, pane in enumerate(before.look.panes):
+            store.choose_pane(side, pane)
+        store.select_sample(before.look.sample)
+        store.focus_sample(-1 if before.look.focus is None else before.look.focus)
+
+    @Slot(object)
+    def _on_models(self, cards: list[ModelCard]) -> None:
+        self.dock.page.show_lacking(self._lacking)
+
+    def _tell(self, text: str) -> None:
+        self._store.noticed.emit(Notice(text, "warning", topic=TOPIC))

@@ -1,0 +1,125 @@
+"""Markdown with formulas: each is an object in the text, on its line's baseline."""
+
+from __future__ import annotations
+
+import re
+
+from PySide6.QtCore import QPointF, QRect, QRectF, QSizeF, Qt
+from PySide6.QtGui import (
+    QFont,
+    QFontMetricsF,
+    QPainter,
+    QPyTextObject,
+    QTextBlockFormat,
+    QTextCharFormat,
+    QTextDocument,
+    QTextFormat,
+)
+
+from diffview.errors import InputError
+from diffview.ui import theme
+from diffview.ui.widgets.math_boxes import layout
+from diffview.ui.widgets.math_label import draw_box
+from diffview.ui.widgets.math_markup import parse, spoken
+
+FORMULA = QTextFormat.ObjectTypes.UserObject.value + 1
+MARKUP = QTextFormat.Property.UserProperty.value + 1
+LARGE = 1.15
+"""How much larger than its text a formula is that stands on a line of its own."""
+OBJECT = chr(0xFFFC)
+AROUND = 8.0
+"""Pixels above and below it."""
+FIRST = 0xE000
+"""Formulas wait as private characters while the Markdown around them is read."""
+MOST = 0xF8FF - FIRST
+IN_DOLLARS = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", re.DOTALL)
+
+
+class Formulas(QPyTextObject):
+    """Draws the formulas of a document; `MARKUP` of a character's format is what it shows."""
+
+    def intrinsicSize(self, doc: QTextDocument, posInDocument: int, format: QTextFormat) -> QSizeF:
+        font = format.toCharFormat().font()
+        box = layout(str(format.property(MARKUP)), font)
+        # Qt keeps the font's descent below the baseline of an object (AlignBaseline).
+        return QSizeF(box.width + 1, box.ascent + QFontMetricsF(font).descent())
+
+    def drawObject(
+        self, painter: QPainter, rect: QRectF | QRect, doc: QTextDocument, posInDocument: int,
+        format: QTextFormat,
+    ) -> None:  # fmt: skip
+        font = format.toCharFormat().font()
+        box = layout(str(format.property(MARKUP)), font)
+        origin = QPointF(rect.x(), rect.y() + rect.height() - QFontMetricsF(font).descent())
+        draw_box(painter, origin, box, theme.current().colour("text"))
+
+
+def show(document: QTextDocument, markdown: str) -> None:
+    """Fill a document. Raises InputError for a formula that cannot be read."""
+    found: list[tuple[str, bool]] = []
+
+    def wait(match: re.Match[str]) -> str:
+        found.append(_checked(match))
+        return chr(FIRST + len(found) - 1)
+
+    text = IN_DOLLARS.sub(wait, markdown)
+    if len(found) > MOST:
+        raise InputError(f"there are more than {MOST} formulas here")
+    document.setMarkdown(text, QTextDocument.MarkdownFeature.MarkdownNoHTML)
+    for number, (markup, alone) in enumerate(found):
+        _place(document, chr(FIRST + number), markup, alone)
+
+
+def _checked(match: re.Match[str]) -> tuple[str, bool]:
+    alone = match[1] is not None
+    markup = " ".join((match[1] or match[2]).split())
+    markup = markup.replace(r"\frac", r"\dfrac") if alone else markup
+    try:
+        parse(markup)
+    except ValueError as error:
+        raise InputError(f"the formula ${markup}$ cannot be read: {error}") from error
+    return markup, alone
+
+
+def _place(document: QTextDocument, waiting: str, markup: str, alone: bool) -> None:
+    cursor = document.find(waiting)
+    if cursor.isNull():  # in a part that Markdown drops, such as a link's address
+        return
+    format = QTextCharFormat(cursor.charFormat())
+    font = format.font().resolve(document.defaultFont())
+    if alone:
+        font.setPointSizeF(font.pointSizeF() * LARGE)
+    format.setFont(font)
+    format.setObjectType(FORMULA)
+    format.setProperty(MARKUP, markup)
+    format.setToolTip(spoken(markup))
+    format.setVerticalAlignment(QTextCharFormat.VerticalAlignment.AlignBaseline)
+    cursor.insertText(OBJECT, format)
+    if alone:
+        cursor.mergeBlockFormat(_own_line(markup, font))
+
+
+def _own_line(markup: str, font: QFont) -> QTextBlockFormat:
+    """Centred, with room for what hangs deeper than a line of text."""
+    deeper = layout(markup, font).descent - QFontMetricsF(font).descent()
+    format = QTextBlockFormat()
+    format.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+    format.setTopMargin(AROUND)
+    format.setBottomMargin(AROUND + max(0.0, deeper))
+    return format
+
+
+def plain(document: QTextDocument) -> str:
+    """The text as it is spoken, the formulas in words."""
+    words, block = [], document.begin()
+    while block.isValid():
+        iterator = block.begin()
+        while not iterator.atEnd():
+            fragment = iterator.fragment()
+            format = fragment.charFormat()
+            is_formula = format.objectType() == FORMULA
+            words.append(spoken(str(format.property(MARKUP))) if is_formula else fragment.text())
+            iterator += 1
+        words.append("\n")
+        block = block.next()
+    return "".join(words).strip()
