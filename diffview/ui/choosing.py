@@ -144,6 +144,13 @@ class Choosing(QObject):
             self._choose(replace(self.choices, condition=condition))
             self.request_run(redo=not self.look.following)
 
+    @Slot(object)
+    def choose_negative(self, prompt: str | None) -> None:
+        """Choose what guidance steers away from, None for no prompt, and run."""
+        if prompt != self.choices.negative:
+            self._choose(replace(self.choices, negative=prompt))
+            self.request_run(redo=not self.look.following)
+
     def choose_seeds(self, first: int, count: int) -> None:
         """Choose `count` samples with seeds from `first` on."""
         self._choose(replace(self.choices, seeds=tuple(range(first, first + count))))

@@ -14,15 +14,18 @@ from diffview.engine.spec import (
     Guidance,
     RunSpec,
     checked,
+    conflicts,
     declared_options,
     trimmed,
 )
 from diffview.errors import InputError
-from diffview.models import sampling
+from diffview.models import hf, memory, sampling
 from diffview.models.card import ModelCard
 
 DEFAULT_SAMPLES = 16
 DEFAULT_SCALE = 3.0
+FEW_SAMPLES = 4
+"""Of a large model, until a person asks for more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,19 +188,38 @@ def adapted(choices: Choices, card: ModelCard) -> Choices:
     labels = choices.condition if isinstance(choices.condition, tuple) else (choices.condition,)
     keeps = all(_has(card, label) for label in labels)
     needs_guide = choices.guidance_kind in Guidance.NEED_GUIDE
-    if choices.by_token or card.by_token:
-        # How a picture is sampled says nothing of how one is written, nor the other way round.
-        condition = choices.condition if keeps else own.condition
-        return replace(own, seeds=choices.seeds, condition=condition)
-    return replace(
+    negative = choices.negative if card.takes_text and card.guidable else None
+    condition = choices.condition if keeps else own.condition
+    seeds = choices.seeds[:FEW_SAMPLES] if is_large(card) else choices.seeds
+    anew = replace(own, seeds=seeds, condition=condition, negative=negative)
+    if choices.by_token or card.by_token or card.family == hf.FAMILY:
+        # How a picture is sampled says nothing of how one is written, nor the other way round;
+        # and a person's model comes with the sampler that its makers chose.
+        return anew
+    carried = replace(
         choices,
         model_id=card.id,
         n_steps=min(choices.n_steps, card.schedule.T),
         spacing=own.spacing if choices.spacing == LIST else choices.spacing,
-        condition=choices.condition if keeps else own.condition,
+        condition=condition,
         guidance_kind="cfg" if needs_guide else choices.guidance_kind,
         guide="",
+        negative=negative,
     )
+    return anew if _is_nonsense(carried, card) else carried
+
+
+def is_large(card: ModelCard) -> bool:
+    """Whether a run of it takes long enough to be asked for before it begins."""
+    return card.parameters >= memory.LARGE
+
+
+def _is_nonsense(choices: Choices, card: ModelCard) -> bool:
+    """Whether no such run can be made, as of a sampler for flows where there is none."""
+    try:
+        return bool(conflicts(checked(choices.spec(card)), sampling.facts_of(card)))
+    except InputError:
+        return True
 
 
 def _has(card: ModelCard, label: int | str | None) -> bool:

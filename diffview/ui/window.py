@@ -143,6 +143,7 @@ class MainWindow(QMainWindow):
         self.model_panel.modelRequested.connect(c.choose_model)
         self.model_panel.openRequested.connect(self.commands.open)
         self.condition_panel.conditionRequested.connect(c.choose_condition)
+        self.condition_panel.negativeRequested.connect(c.choose_negative)
         self.guidance_panel.guidanceRequested.connect(c.choose_guidance)
         self.guidance_panel.guidanceSettled.connect(c.end_drag)
         self.guidance_panel.kindRequested.connect(c.choose_guidance_kind)

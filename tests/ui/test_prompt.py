@@ -141,3 +141,33 @@ def test_a_prompt_goes_to_another_model_of_text_and_a_class_does_not():
     assert state.adapted(typed, classes).condition == 0
     labelled = dataclasses.replace(CHOICES, condition=1)
     assert state.adapted(labelled, CARD).condition == "red apple"
+
+
+def test_a_negative_prompt_is_asked_for_in_its_own_box(panel, asked, heard, qtbot):
+    avoided = heard(panel.negativeRequested)
+    assert panel.negative.isVisible() and panel.negative.isEnabled()
+    assert panel.negative.objectName() == "negativePromptEdit"
+    qtbot.keyClicks(panel.negative, "green")
+    qtbot.keyClick(panel.negative, Qt.Key.Key_Return)
+    assert (avoided, asked) == (["green"], [])
+    panel.show_state(dataclasses.replace(CHOICES, negative="green"))
+    panel.negative.clear()
+    qtbot.keyClick(panel.negative, Qt.Key.Key_Return)
+    assert avoided == ["green", None], "an empty box is no prompt"
+
+
+def test_words_of_either_prompt_that_are_not_read_are_told_of(panel):
+    panel.negative.setPlainText("zebra")
+    assert "zebra" in panel.unread.text()
+
+
+def test_a_negative_prompt_without_use_is_greyed_out_with_its_reason(panel):
+    for change in ({"condition": None}, {"guidance_kind": "none"}):
+        panel.show_state(dataclasses.replace(CHOICES, **change))
+        assert not panel.negative.isEnabled()
+        assert "needs a prompt, and classifier-free guidance" in panel.negative.toolTip()
+
+
+def test_a_model_that_cannot_be_guided_has_no_negative_prompt(panel):
+    panel.show_model(dataclasses.replace(CARD, needs_condition=True))
+    assert panel.prompt.isVisible() and not panel.negative.isVisible()

@@ -147,3 +147,35 @@ def test_clipping_follows_the_kind_of_guidance_until_it_is_chosen():
     assert chosen.option("clip") == "threshold"
     own = dataclasses.replace(pixels, family="wrapped")
     assert state.defaults(own).with_guidance("classifier", "judge", own).option("clip") == "none"
+
+
+def of_text(**changes):
+    facts = {"classes": (), "text_tokens": 8, "latent": True, "picture_shape": (3, 16, 16)}
+    return dataclasses.replace(card("text"), **facts, **changes)
+
+
+def test_a_negative_prompt_stays_with_models_of_text():
+    choices = Choices("old", condition="a cat", negative="a dog")
+    assert state.adapted(choices, of_text()).negative == "a dog"
+    assert state.adapted(choices, card("new")).negative is None
+
+
+def test_a_persons_own_folder_runs_as_its_makers_chose():
+    choices = Choices("old", sampler="heun", n_steps=7, guidance_scale=1.5)
+    own = {"sampler": "euler", "steps": 20, "spacing": "leading", "guidance": 7.5}
+    adapted = state.adapted(choices, of_text(family="diffusers", defaults=own))
+    assert (adapted.sampler, adapted.n_steps, adapted.guidance_scale) == ("euler", 20, 7.5)
+    assert adapted.seeds == choices.seeds
+
+
+def test_of_a_large_model_a_few_samples_are_asked_for():
+    large = of_text(family="diffusers", parameters=10**9)
+    assert len(state.adapted(Choices("old"), large).seeds) == state.FEW_SAMPLES
+
+
+def test_what_makes_no_sense_on_another_model_is_not_carried_over_to_it():
+    """Latents have no range to clip to."""
+    choices = Choices("old").with_option("clip", "clamp")
+    adapted = state.adapted(choices, of_text())
+    assert adapted.option("clip") == "none"
+    assert state.adapted(choices, card("new")).option("clip") == "clamp"

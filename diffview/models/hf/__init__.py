@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+FAMILY = "diffusers"
+"""What their cards say."""
+
 INSTALL = "python -m pip install 'diffview[hf]'"
 """The one command that installs what these models need."""
 

@@ -12,11 +12,10 @@ from diffview import tensorfile
 from diffview.errors import InputError
 from diffview.models import hashes
 from diffview.models.card import ModelCard
-from diffview.models.hf import weights
+from diffview.models.hf import FAMILY, weights
 from diffview.models.hf.folder import Folder, Part
 from diffview.models.hf.schedule import Sampling
 
-FAMILY = "diffusers"
 MAX_README = 1_000_000
 
 

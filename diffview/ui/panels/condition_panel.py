@@ -1,4 +1,4 @@
-"""The condition panel: which class or which words the run is asked for."""
+"""The condition panel: which class or which words the run is asked for, and which it avoids."""
 
 from __future__ import annotations
 
@@ -12,11 +12,19 @@ from diffview.ui.panels.card import Card, describe, narrow, silent
 from diffview.ui.state import Choices
 from diffview.ui.widgets.prompt_edit import PromptEdit
 
+AVOIDED = (
+    "Words that guidance steers away from, in place of no prompt at all: "
+    "x̂₀ = x̂₀,n + γ (x̂₀,c − x̂₀,n)"
+)
+IDLE = "A negative prompt needs a prompt, and classifier-free guidance to steer by"
+
 
 class ConditionPanel(Card):
-    """A list of classes; below them one of each, and none. For models of text, a prompt."""
+    """A list of classes; below them one of each, and none. For models of text, two prompts."""
 
     conditionRequested = Signal(object)
+    negativeRequested = Signal(object)
+    """What guidance steers away from, None for no prompt."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("CONDITION", parent)
@@ -34,7 +42,11 @@ class ConditionPanel(Card):
         describe(self.prompt, "Prompt", "Words the pictures shall show; Enter takes them, none "
                  "leaves it open. Underlined words are not read by this model",
                  "promptEdit")  # fmt: skip
-        self.prompt.setVisible(False)
+        self.negative = PromptEdit(rows=2)
+        describe(self.negative, "Negative prompt", AVOIDED, "negativePromptEdit")
+        self.negative.setPlaceholderText("What to steer away from")
+        for box in (self.prompt, self.negative):
+            box.setVisible(False)
         self.unread = QLabel()
         self.unread.setProperty("role", "warn")
         self.unread.setTextFormat(Qt.TextFormat.PlainText)
@@ -47,13 +59,16 @@ class ConditionPanel(Card):
         row.addWidget(self.combo, 1)
         self.body.addLayout(row)
         self.body.addWidget(self.prompt)
+        self.body.addWidget(self.negative)
         self.body.addWidget(self.unread)
 
     def _connect(self) -> None:
         self.combo.currentIndexChanged.connect(self._on_chosen)
         self.prompt.promptRequested.connect(self._on_prompt)
-        self.prompt.typedAnew.connect(self._on_typed)
-        self.prompt.shortened.connect(self._on_shortened)
+        self.negative.promptRequested.connect(self._on_negative)
+        for box in (self.prompt, self.negative):
+            box.typedAnew.connect(self._on_typed)
+            box.shortened.connect(self._on_shortened)
 
     @Slot(int)
     def _on_chosen(self, row: int) -> None:
@@ -65,11 +80,19 @@ class ConditionPanel(Card):
         self.conditionRequested.emit(text or None)
 
     @Slot(str)
-    def _on_typed(self, text: str) -> None:
+    def _on_negative(self, text: str) -> None:
+        self.negativeRequested.emit(text or None)
+
+    @Slot()
+    def _on_typed(self) -> None:
         """Say which words have no effect: one that is still being typed, too."""
         card = self._card
-        takes = card is not None and card.takes_text
-        self._warn(conditions.reading(card, text).warning if card is not None and takes else "")
+        if card is None or not card.takes_text:
+            self._warn("")
+            return
+        boxes = (self.prompt, self.negative) if self._steers else (self.prompt,)
+        told = [conditions.reading(card, box.toPlainText()).warning for box in boxes]
+        self._warn("; ".join(dict.fromkeys(filter(None, told))))
 
     @Slot(int)
     def _on_shortened(self, letters: int) -> None:
@@ -85,10 +108,12 @@ class ConditionPanel(Card):
         for widget in (self.label, self.combo):
             widget.setVisible(not card.takes_text)
         self.prompt.setVisible(card.takes_text)
-        self.prompt.show_vocabulary(card.vocabulary)
+        self.negative.setVisible(self._steers)
+        for box in (self.prompt, self.negative):
+            box.show_vocabulary(card.vocabulary)
         known = f", of {len(card.vocabulary):,} words" if card.vocabulary else ""
         self.prompt.setPlaceholderText(f"What to show{known}")
-        self._on_typed(self.prompt.toPlainText())
+        self._on_typed()
         every = tuple(range(len(card.classes)))
         self._conditions = [*every, every, None] if every else [None]
         names = [*card.classes, "One of each", "No class"] if every else ["Unconditional model"]
@@ -101,12 +126,20 @@ class ConditionPanel(Card):
         """Show the chosen class or prompt; a mixture from a file gets its own line."""
         if self._card is not None and self._card.takes_text:
             self.prompt.show_prompt(_prompt_of(choices.condition))
+            self.negative.show_prompt(choices.negative or "")
+            of_use = choices.guidance_kind == "cfg" and choices.condition is not None
+            self.negative.setEnabled(of_use)
+            self.negative.setToolTip(AVOIDED if of_use else IDLE)
             return
         with silent(self.combo):
             if choices.condition not in self._conditions:
                 self._conditions.append(choices.condition)
                 self.combo.addItem(self._mixture(choices.condition))
             self.combo.setCurrentIndex(self._conditions.index(choices.condition))
+
+    @property
+    def _steers(self) -> bool:
+        return self._card is not None and self._card.takes_text and self._card.guidable
 
     def _mixture(self, condition: Condition) -> str:
         labels = condition if isinstance(condition, tuple) else (condition,)

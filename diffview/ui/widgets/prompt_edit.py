@@ -42,8 +42,9 @@ class PromptEdit(QPlainTextEdit):
     shortened = Signal(int)
     """So many letters were too many."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, rows: int = ROWS) -> None:
         super().__init__(parent)
+        self._rows = rows
         self._asked = self._typed = ""
         self._completer: QCompleter | None = None
         self._marker = _Marker(self.document())
@@ -58,7 +59,7 @@ class PromptEdit(QPlainTextEdit):
         self.setFixedHeight(self.sizeHint().height())
 
     def sizeHint(self) -> QSize:
-        return QSize(160, ROWS * self.fontMetrics().lineSpacing() + 18)
+        return QSize(160, self._rows * self.fontMetrics().lineSpacing() + 18)
 
     # -- set from state -----------------------------------------------------------------------
 
