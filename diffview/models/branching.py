@@ -73,6 +73,23 @@ def resume(run: Trajectory, card: ModelCard, k: int | None = None) -> Branch:
     return Branch(beginning, start, given_in(run))
 
 
+def parent_of(run: Trajectory, card: ModelCard) -> Branch:
+    """The run that a branch left, from its last step before it on: bit for bit what it became.
+
+    Raises InputError where too little of it is in the branch: samples were chosen, or it left at
+    the first step.
+    """
+    origin = run.spec.origin
+    if origin is None:
+        raise InputError("this run is no branch, so it has left no other")
+    planned = _planned(card, origin.parent, run.stride)
+    before = run.before(origin.step, origin.parent, planned=planned)
+    if origin.rows or not len(before):
+        what = "only some samples of that run" if origin.rows else "none of that run's steps"
+        raise InputError(f"{what} are in this branch: open that run's own file, or make it again")
+    return resume(before, card)
+
+
 def given_in(run: Trajectory) -> dict[int, Float32]:
     """The x_t that branches on the way of a recorded run were given by hand, by step."""
     kept = {record.i: record.x_t for record in run}
@@ -191,7 +208,7 @@ def complete(
         rows=(sample,) * n,
         guidable=guidable,
     )
-    _check_completions(made.trajectory.spec, card, k, n)
+    check_completions(made.trajectory.spec, card, k, n)
     return made
 
 
@@ -385,7 +402,8 @@ def _check(spec: RunSpec, card: ModelCard, k: int, *, other_seeds: bool) -> None
         )
 
 
-def _check_completions(spec: RunSpec, card: ModelCard, k: int, n: int) -> None:
+def check_completions(spec: RunSpec, card: ModelCard, k: int, n: int) -> None:
+    """Raise InputError where `n` completions from step `k` on would all be one."""
     if n == 1:
         return
     same = f"so all {n} completions would be one"

@@ -283,6 +283,19 @@ def test_a_branch_where_a_branch_began_takes_its_place(model):
     assert_same(again, run)
 
 
+def test_the_run_that_a_branch_left_can_be_regained_from_it(model, tmp_path):
+    for sampler in ("ddpm", "dpmpp_2m"):
+        run = made(model, sampler=sampler, **GUIDED)
+        branch = ended(branching.branch(run, model.card, 3, guidance=5.0), model)
+        assert_same(ended(branching.parent_of(branch, model.card), model), run)
+    with pytest.raises(InputError, match="no branch"):
+        branching.parent_of(run, model.card)
+    for few in (branching.branch(run, model.card, 0, guidance=5.0),
+                branching.branch(run, model.card, 3, rows=(1,))):  # fmt: skip
+        with pytest.raises(InputError, match="make it again"):
+            branching.parent_of(ended(few, model), model.card)
+
+
 def test_a_branch_before_a_branch_leaves_the_run_before_it(model):
     run = made(model, **GUIDED)
     once = ended(branching.branch(run, model.card, 4, label=2), model)
