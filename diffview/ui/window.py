@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -137,7 +138,7 @@ class MainWindow(QMainWindow):
 
     def _connect(self) -> None:
         c = self.controller
-        self.run_button.clicked.connect(self.commands.run)
+        self.run_button.clicked.connect(partial(self.commands.do, "run"))
         self.stop_button.clicked.connect(c.stop)
         self.export_button.clicked.connect(self.commands.export)
         self.model_panel.modelRequested.connect(c.choose_model)
