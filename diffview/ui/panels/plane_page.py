@@ -1,0 +1,63 @@
+"""A page of the 2-D lab: planes that show what the lab knows, and cards beside them."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QWidget
+
+from diffview.frames.plane import Window
+from diffview.ui.plane_lab import Place, PlaneLab
+from diffview.ui.views.plane_view import PlaneView
+
+
+class PlanePage(QWidget):
+    """Told only while it is in front; the first of `planes` says what is seen."""
+
+    windowChanged = Signal(object)
+
+    def __init__(self, lab: PlaneLab) -> None:
+        super().__init__()
+        self.lab = lab
+        self.cards: tuple[QWidget, ...] = ()
+        self.planes: tuple[PlaneView, ...] = ()
+
+    @property
+    def window_seen(self) -> Window:
+        """The part of the plane that is seen."""
+        return self.planes[0].seen
+
+    def enter(self) -> None:
+        """It has come to the front."""
+
+    def leave(self) -> None:
+        """It goes to the back."""
+
+    def show_step(self) -> None:
+        """Another step, class or γ."""
+
+    def show_field(self) -> None:
+        """The field was drawn."""
+
+    def show_particles(self) -> None:
+        """There are more particles."""
+
+    def show_place(self, place: Place) -> None:
+        """What the model says at the place that was asked about."""
+
+    def show_model(self) -> None:
+        """Another model."""
+
+    def show_theme(self) -> None:
+        """Other colours."""
+
+
+def link(planes: tuple[PlaneView, ...]) -> None:
+    """Move and zoom in one moves and zooms all."""
+
+    def follow(leader: PlaneView) -> None:
+        for plane in planes:
+            if plane is not leader:
+                plane.show_view(*leader.view)
+
+    for plane in planes:
+        plane.windowChanged.connect(lambda _, leader=plane: follow(leader))
