@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from diffview.models import catalog
-from diffview.models.card import ModelCard
+from diffview.models import facts as facts_of
 from diffview.models.catalog import Entry
 
 
@@ -41,53 +41,11 @@ def _one(entry: Entry, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(facts(entry)))
         return 0
-    told = [pair for pair in _told(entry).items() if pair[1]]
+    told = facts_of.of_entry(entry)
     width = max(len(name) for name, _ in told)
     for name, value in told:
         print(f"{name:<{width}}  {value}")
-    for note in entry.card.notes:
-        print(f"{'note':<{width}}  {note}")
     return 0
-
-
-def _told(entry: Entry) -> dict[str, str]:
-    """All that is known of a model, in a person's words; "" where there is nothing to say."""
-    card = entry.card
-    shape = "x".join(map(str, card.data_shape))
-    pictures = "x".join(map(str, card.picture_shape))
-    return {
-        "model": card.title if card.title == card.id else f"{card.title} ({card.id})",
-        "what": card.source,
-        "parts": card.description,
-        "samples": shape + (f" latents, decoded to {pictures}" if pictures else ""),
-        "predicts": f"{card.prediction}{' and a variance' if card.learned_variance else ''}",
-        "schedule": _schedule(card) if card.samples else "",
-        "condition": _condition(card),
-        "parameters": f"{card.parameters:,}" if card.parameters else "",
-        "run with": ", ".join(f"{k} {v}" for k, v in card.defaults.items()),
-        "limits": card.limits,
-        "licence": card.licence or "not stated",
-        "data": card.data_licence,
-        "path": str(entry.path),
-        "sha256": card.weights_sha256,
-    }
-
-
-def _schedule(card: ModelCard) -> str:
-    low, high = (card.schedule.level(t) for t in card.schedule.span)
-    times = f"T {card.schedule.T}" if card.schedule.discrete else "continuous"
-    end = "no signal" if high.alpha == 0 else f"{high.ratio:.4g}"
-    return f"{card.schedule.name}, {times}, σ/α from {low.ratio:.4g} to {end}"
-
-
-def _condition(card: ModelCard) -> str:
-    without = "" if card.guidable else "; there is no input that means none"
-    if card.takes_text:
-        return f"a prompt of up to {card.text_tokens} tokens{without}"
-    if card.classes:
-        names = ", ".join(card.classes[:5]) + (", ..." if len(card.classes) > 5 else "")
-        return f"one of {len(card.classes)} classes ({names}){without}"
-    return "none"
 
 
 def facts(entry: Entry) -> dict[str, Any]:

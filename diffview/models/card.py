@@ -15,7 +15,9 @@ from diffview.errors import InputError
 CARD_VERSION = 1
 LISTS = ("data_shape", "classes", "value_range", "vocabulary", "picture_shape", "notes")
 FLAGS = ("learned_variance", "whole_times", "latent", "needs_condition")
-UNTOLD = (*FLAGS, "text_tokens", "vocabulary", "picture_shape", "notes")
+UNTOLD = (
+    *FLAGS, "text_tokens", "vocabulary", "picture_shape", "notes", "null_condition", "decoder"
+)  # fmt: skip
 """What a card leaves out where it is not so: those who do not know these facts can read it."""
 
 
@@ -28,6 +30,8 @@ class ModelCard:
     picture_shape is what they decode to. needs_condition: it has no input that means "none".
     text_tokens: how long a prompt it takes, 0 where it takes none; vocabulary: the only words it
     knows, empty where any text will do. notes: what is unusual about it, one a line.
+    null_condition: what it is given in place of a class or prompt; decoder: what makes pictures of
+    its samples, and their scale.
     """
 
     id: str
@@ -55,6 +59,8 @@ class ModelCard:
     vocabulary: tuple[str, ...] = ()
     picture_shape: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    null_condition: str = ""
+    decoder: str = ""
 
     @property
     def samples(self) -> bool:
@@ -127,7 +133,7 @@ def from_json(value: Mapping[str, Any]) -> ModelCard:
 
 def _checked(card: ModelCard) -> ModelCard:
     texts = ("id", "title", "family", "prediction", "description", "limits", "source", "licence")
-    for name in (*texts, "data_licence", "weights_sha256"):
+    for name in (*texts, "data_licence", "weights_sha256", "null_condition", "decoder"):
         if not isinstance(getattr(card, name), str):
             raise TypeError(f"{name} is not text")
     if not all(isinstance(name, str) for name in (*card.classes, *card.vocabulary, *card.notes)):

@@ -83,6 +83,13 @@ def card(path: Path) -> ModelCard:
     return described
 
 
+def files(path: Path) -> tuple[tuple[str, int, str], ...]:
+    """(place in the folder, bytes, SHA-256) of each file with weights. Raises InputError."""
+    from diffview.models.hf import cards
+
+    return cards.files(_read(path))
+
+
 def load(path: Path, known: ModelCard, device: torch.device, dtype: str = "auto") -> Any:
     """The denoiser of the folder at `path`, on `device`, its numbers of `dtype` (one of DTYPES).
 

@@ -13,10 +13,12 @@ from diffview.errors import InputError
 from diffview.models import hashes
 from diffview.models.card import ModelCard
 from diffview.models.hf import FAMILY, weights
-from diffview.models.hf.folder import Folder, Part
+from diffview.models.hf.folder import CLASSES, Folder, Part
 from diffview.models.hf.schedule import Sampling
 
 MAX_README = 1_000_000
+BUILT = tuple(cls for cls in CLASSES if "Tokenizer" not in cls)
+"""The classes that have weights."""
 
 
 def card(
@@ -55,6 +57,7 @@ def card(
         weights_sha256=_hash(held),
         defaults=defaults,
         latent="picture_shape" in facts,
+        decoder=_decoder(folder, parts),
         notes=tuple(unusual),
         **facts,
     )
@@ -118,6 +121,43 @@ def _description(folder: Folder, held: dict[str, weights.Weights]) -> str:
         for name, found in held.items()
     ]
     return "; ".join(parts)
+
+
+DECODERS = ("AutoencoderKL", "VQModel")
+
+
+def _decoder(folder: Folder, parts: Sequence[str]) -> str:
+    """The part that decodes, and what is done to latents before it; "" where none does."""
+    for part in (folder.parts[name] for name in parts):
+        if part.cls in DECODERS:
+            scale, shift = _number(part, "scaling_factor", 1), _number(part, "shift_factor", 0)
+            added = f" + {shift:g}" if shift else ""
+            own = ", standardised by channel" if part.config.get("latents_mean") else ""
+            exact = ", then to the nearest code" if part.cls == "VQModel" else ""
+            return f"{part.cls} of z / {scale:g}{added}{own}{exact}"
+    return ""
+
+
+def _number(part: Part, key: str, default: float) -> float:
+    value = part.config.get(key) or default
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InputError(f"{part.path}: {key} = {value!r} is not a number")
+    return value
+
+
+def files(folder: Folder) -> tuple[tuple[str, int, str], ...]:
+    """(its place in the folder, bytes, SHA-256) of each file with weights."""
+    held = {
+        file
+        for part in folder.parts.values()
+        if part.cls in BUILT
+        for file in weights.find(part).files
+    }
+    root = folder.path if folder.path.is_dir() else folder.path.parent
+    return tuple(
+        (file.relative_to(root).as_posix(), file.stat().st_size, hashes.sha256(file))
+        for file in sorted(held)
+    )
 
 
 def _hash(held: dict[str, weights.Weights]) -> str:

@@ -33,6 +33,7 @@ def describe(folder: Folder) -> ModelCard:
         classes=_classes(folder, count(transformer)),
         learned_variance=cards.learned_variance(transformer),
         guidance=4.0,
+        null_condition=f"class {count(transformer)}, the one after the last",
     )
 
 

@@ -45,6 +45,7 @@ def describe(folder: Folder) -> ModelCard:
         picture_shape=cards.decoded(vae, shape),
         text_tokens=T5_TOKENS,
         guidance=1.0,
+        null_condition="an empty prompt (true CFG alone; its own guidance is distilled)",
         notes=notes,
     )
 

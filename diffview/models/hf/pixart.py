@@ -37,6 +37,7 @@ def describe(folder: Folder) -> ModelCard:
         text_tokens=TOKENS[folder.pipeline],
         learned_variance=cards.learned_variance(transformer),
         guidance=4.5,
+        null_condition="T5's states of an empty prompt, and its mask",
     )
 
 

@@ -30,6 +30,7 @@ def describe(folder: Folder) -> ModelCard:
         data_shape=cards.shape(unet, "in_channels"),
         classes=classes,
         needs_condition=bool(classes),
+        null_condition="none: it always needs a class" if classes else "",
         learned_variance=cards.learned_variance(unet),
     )
 

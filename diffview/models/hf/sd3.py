@@ -42,6 +42,7 @@ def describe(folder: Folder) -> ModelCard:
         picture_shape=cards.decoded(vae, shape),
         text_tokens=min(cards.tokens(first), cards.tokens(second)),
         guidance=7.0,
+        null_condition="the text models' states of an empty prompt",
         notes=notes,
     )
 

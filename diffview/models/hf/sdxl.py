@@ -34,7 +34,7 @@ def describe(folder: Folder) -> ModelCard:
         picture_shape=cards.decoded(vae, shape),
         text_tokens=min(cards.tokens(first), cards.tokens(second)),
         guidance=5.0,
-        notes=("no prompt at all is given as zeros, not as an empty prompt",) if zeros else (),
+        null_condition="zeros, not an empty prompt" if zeros else "an empty prompt",
     )
 
 

@@ -39,6 +39,7 @@ def describe(folder: Folder) -> ModelCard:
         picture_shape=cards.decoded(vae, shape),
         text_tokens=cards.tokens(encoder),
         guidance=7.5,
+        null_condition="CLIP's states of an empty prompt",
     )
 
 

@@ -5,6 +5,7 @@ Every test also holds that no marker file appears, no socket is opened, no forei
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -17,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from diffview.errors import InputError
-from diffview.models import catalog, sampling
+from diffview.models import catalog, hf, sampling
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 
@@ -370,5 +371,33 @@ def test_the_command_line_says_all_that_was_read(pipelines, capsys):
     told = capsys.readouterr().out
     for words in ("FluxPipeline", "4x8x8 latents, decoded to 3x16x16", "predicts    flow",
                   "a prompt of up to 512 tokens", "flow, continuous", "distilled", "shift",
-                  "transformer: FluxTransformer2DModel", "not stated"):  # fmt: skip
+                  "transformer: FluxTransformer2DModel", "not stated", "an empty prompt",
+                  "AutoencoderKL of z / 0.3611 + 0.1159",
+                  "transformer/diffusion_pytorch_model.safetensors"):  # fmt: skip
         assert words in told
+
+
+@pytest.mark.parametrize(
+    ("name", "null"),
+    [("ddpm", ""), ("classes", "none: it always needs a class"), ("ldm", ""),
+     ("dit", "class 1000, the one after the last"), ("sd", "CLIP's states of an empty prompt"),
+     ("sdxl", "zeros, not an empty prompt"),
+     ("pixart", "T5's states of an empty prompt, and its mask")],
+)  # fmt: skip
+def test_what_stands_for_no_condition_is_told(pipelines, name, null):
+    assert catalog.find(str(pipelines(name)[1])).card.null_condition == null
+
+
+def test_every_file_of_weights_is_told_with_its_own_hash(pipelines):
+    folder = pipelines("sd")[1]
+    told = {name: (size, sha256) for name, size, sha256 in hf.files(folder)}
+    held = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*.safetensors")}
+    assert told == {
+        name: (path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
+        for name, path in held.items()
+    }
+
+
+def test_a_scale_of_latents_that_is_no_number_is_refused(edited):
+    folder = edited("vae/config.json", lambda v: v.update(scaling_factor="much"), "sd")
+    refused(folder, "scaling_factor = 'much' is not a number")
