@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from PySide6.QtCore import QObject, QSignalBlocker
+from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt
 from PySide6.QtGui import QPaintEvent
 from PySide6.QtWidgets import (
     QComboBox,
@@ -84,6 +84,31 @@ def narrow(*widgets: QWidget) -> None:
             widget.setMinimumContentsLength(6)
         widget.setMinimumWidth(60)
         widget.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+
+class StillLabel(QLabel):
+    """Words over so many lines; what they say moves nothing around them."""
+
+    def __init__(self, lines: int, parent: QWidget | None = None) -> None:
+        super().__init__(" ", parent)
+        self.setWordWrap(True)
+        policy = self.sizePolicy()
+        policy.setHeightForWidth(False)
+        self.setSizePolicy(policy)
+        self.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
+        self._lines = lines
+        self._reserve()
+
+    def _reserve(self) -> None:
+        height = self._lines * self.fontMetrics().lineSpacing() + 2
+        if height != self.minimumHeight():
+            self.setMinimumHeight(height)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """As many lines of the font that is used now."""
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._reserve()
+        super().changeEvent(event)
 
 
 class FittingLabel(QLabel):

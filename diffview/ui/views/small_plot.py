@@ -72,7 +72,7 @@ class SmallPlot(QWidget):
         self._series: tuple[Series, ...] = ()
         self._marks: tuple[float, ...] = ()
         self._cursor: int | None = None
-        self._value, self._message = "", ""
+        self._value, self._message, self._note = "", "", ""
         self._drawn: tuple[object, QPixmap] | None = None
         self._by_keyboard = False
         self._build()
@@ -112,6 +112,17 @@ class SmallPlot(QWidget):
         if text != self._message:
             self._message = text
             self.update()
+
+    def show_note(self, text: str) -> None:
+        """A few words between the ends of the axis."""
+        if text != self._note:
+            self._note, self._drawn = text, None
+            self.update()
+
+    @property
+    def head(self) -> QRectF:
+        """Where the symbol stands; what is right of it and left of the value is free."""
+        return QRectF(4, 0, math_size(self._markup, self.font()).width(), HEAD - 2)
 
     def show_theme(self) -> None:
         """Draw in the colours of the present theme."""
@@ -187,7 +198,7 @@ class SmallPlot(QWidget):
             decades = range(math.ceil(low - SLACK), math.floor(high + SLACK) + 1)
             every = max(1, math.ceil(len(decades) / 4))
             return [(float(d), f"{10.0**d:g}") for d in decades if d % every == 0]
-        step = _nice((high - low) / 3)
+        step = _nice((high - low) / 4)
         first = math.ceil(low / step - SLACK)
         places = [k * step for k in range(first, first + 8) if k * step <= high + SLACK]
         return [(place, f"{round(place, 10):g}".replace("-", "−")) for place in places]
@@ -225,8 +236,7 @@ class SmallPlot(QWidget):
         painter.end()
 
     def _paint_head(self, painter: QPainter, colours: theme.Theme) -> None:
-        size = math_size(self._markup, self.font())
-        head = QRectF(4, 0, size.width(), HEAD - 2)
+        head = self.head
         draw_math(painter, head, self._markup, self.font(), colours.colour("text"))
         bold = QFont(self.font())
         bold.setWeight(QFont.Weight.DemiBold)
@@ -272,6 +282,8 @@ class SmallPlot(QWidget):
             wide = metrics.horizontalAdvance(name)
             x = room.left() + (room.width() - wide) * along
             painter.drawText(QPointF(x, self.height() - 3.0), name)
+        wide = metrics.horizontalAdvance(self._note)
+        painter.drawText(QPointF(room.center().x() - wide / 2, self.height() - 3.0), self._note)
 
     def _paint_curves(self, painter: QPainter, room: QRectF) -> None:
         painter.setClipRect(room.adjusted(-3, -3, 3, 3))
