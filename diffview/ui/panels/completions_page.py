@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,6 @@ from PySide6.QtWidgets import (
     QComboBox,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QSpinBox,
     QVBoxLayout,
@@ -23,12 +23,12 @@ from diffview.frames import compose, pixels
 from diffview.frames.compose import Tiles
 from diffview.frames.lens import Lens
 from diffview.ui.completing import Completed
-from diffview.ui.panels.card import FittingLabel, describe, silent
+from diffview.ui.panels.card import FittingLabel, StillLabel, describe, silent
 from diffview.ui.panels.picture_pane import PicturePane, Subject
 from diffview.ui.panels.step_panel import number
 
 COUNT = 16
-AGREE = 2.0
+AGREE = 1.5
 """A gap up to so many times what chance gives is called chance."""
 
 ENDS = Subject("x0hat", r"x_{0} \, | \, \c{xt}{x_{t}}", "Completions", "The same x_t completed "
@@ -78,10 +78,8 @@ class CompletionsPage(QWidget):
         self.estimate = PicturePane("completionsEstimate", ESTIMATE)
         self.std = PicturePane("completionsStd", STD)
         self.panes = (self.ends, self.mean, self.estimate, self.std)
-        self.verdict = QLabel(" ")
-        self.verdict.setWordWrap(True)
+        self.verdict = StillLabel(3)
         self.verdict.setObjectName("completionsVerdict")
-        self.verdict.setMinimumHeight(3 * self.verdict.fontMetrics().lineSpacing())
         row = QHBoxLayout()
         row.setSpacing(8)
         row.addWidget(self.button)
@@ -187,7 +185,7 @@ def verdict(made: Completed) -> str:
         return f"{said} At γ = {scale:g} no posterior is sampled, so they need not agree."
     if found.gap <= AGREE * found.chance:
         return f"{said} They agree, as Tweedie's formula says."
-    steps = made.total
+    rest = math.sqrt(found.gap**2 - found.chance**2)
     return (
-        f"{said} The rest is the network's error, or that of {steps} steps: more steps tell which."
+        f"{said} The rest, {number(rest)}, is the network's error or that of {made.total} steps."
     )

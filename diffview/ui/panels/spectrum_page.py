@@ -9,7 +9,7 @@ from diffview.engine.levels import NoiseLevel
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory
 from diffview.errors import InputError
 from diffview.frames.spectrum import Spectrum, spectrum
-from diffview.ui.panels.card import describe
+from diffview.ui.panels.card import StillLabel, describe
 from diffview.ui.views.small_plot import Series, SmallPlot
 from diffview.ui.widgets.math_label import MathLabel
 
@@ -22,7 +22,7 @@ HELP = (
 LEGEND = (
     (r"\c{xt}{x_{t}}", "this step's state"),
     (r"\c{x0hat}{\hat{x}_{0}}", "its estimate"),
-    (r"\bar{\alpha} S + \sigma^{2}", "the run's end, noised"),
+    (r"\bar{\alpha} S + \sigma^{2}", "its end, noised"),
     (r"\sigma^{2}", "the noise alone"),
 )
 NO_PICTURE = "Only pictures have a spectrum; these samples are no pictures."
@@ -47,8 +47,7 @@ class SpectrumPage(QWidget):
         describe(self.all, "Mean of all samples", "Average the spectra of all samples: one "
                  "picture's own is ragged", "spectrumAllButton")  # fmt: skip
         self.all.toggled.connect(self._again)
-        self.crossing = QLabel(" ")
-        self.crossing.setWordWrap(True)
+        self.crossing = StillLabel(4)
         self.crossing.setObjectName("spectrumCrossing")
         side = QVBoxLayout()
         side.setSpacing(4)
