@@ -44,6 +44,10 @@ class Choosing(QObject):
         """Sample as chosen."""
         raise NotImplementedError
 
+    def _sample_anew(self, redo: bool = False) -> None:
+        """Sample as chosen; of a branch, from where it left."""
+        raise NotImplementedError
+
     def _guide_anew(self) -> None:
         """Only guidance has changed: this step follows at once, the run behind it."""
         raise NotImplementedError
@@ -111,7 +115,7 @@ class Choosing(QObject):
             self.noticed.emit(Notice(text, "warning"))
         else:
             self._choose(self.choices.with_guidance(kind, guide.card.id, self.card))
-            self.request_run(redo=True)
+            self._sample_anew(redo=True)
 
     # -- choices ------------------------------------------------------------------------------
 
@@ -142,14 +146,14 @@ class Choosing(QObject):
         """Choose a class (or several, or none) and run."""
         if condition != self.choices.condition:
             self._choose(replace(self.choices, condition=condition))
-            self.request_run(redo=not self.look.following)
+            self._sample_anew(redo=not self.look.following)
 
     @Slot(object)
     def choose_negative(self, prompt: str | None) -> None:
         """Choose what guidance steers away from, None for no prompt, and run."""
         if prompt != self.choices.negative:
             self._choose(replace(self.choices, negative=prompt))
-            self.request_run(redo=not self.look.following)
+            self._sample_anew(redo=not self.look.following)
 
     def choose_seeds(self, first: int, count: int) -> None:
         """Choose `count` samples with seeds from `first` on."""
@@ -175,14 +179,14 @@ class Choosing(QObject):
         if kind == self.choices.guidance_kind:
             return
         self._choose(self.choices.with_guidance(kind, guide, self.card))
-        self.request_run(redo=not self.look.following)
+        self._sample_anew(redo=not self.look.following)
 
     @Slot(str)
     def choose_guide(self, guide: str) -> None:
         """Choose the classifier or the weaker model, and run."""
         if guide and guide != self.choices.guide:
             self._choose(replace(self.choices, guide=guide))
-            self.request_run(redo=not self.look.following)
+            self._sample_anew(redo=not self.look.following)
 
     @Slot(object)
     def choose_curve(self, curve: Curve) -> None:
@@ -227,6 +231,8 @@ class Choosing(QObject):
         self._set_choices(choices)
         if replace(before, guidance_scale=self.choices.guidance_scale) == self.choices:
             self._guide_anew()
+        elif before.model_id == self.choices.model_id:
+            self._sample_anew()
         else:
             self.request_run()
 

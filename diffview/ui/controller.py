@@ -17,10 +17,12 @@ from diffview.engine.trajectory import DEFAULT_BUDGET, Trajectory
 from diffview.errors import InputError
 from diffview.frames.compose import Frame, ViewState
 from diffview.frames.lens import PREVIEW
-from diffview.models import guides, sampling
-from diffview.ui import panes
+from diffview.models import sampling
+from diffview.ui import panes, state
+from diffview.ui.branches import Branches
 from diffview.ui.choosing import Choosing, check
 from diffview.ui.decoding import Decoding
+from diffview.ui.family import Member
 from diffview.ui.jobs import ModelSource
 from diffview.ui.notices import notice_of
 from diffview.ui.runs import Pending, Runs, few_of
@@ -58,6 +60,7 @@ class Controller(Choosing):
         self._closed = False
         self._screen = Screen()
         self._runs = Runs(runner, self)
+        self.branches = Branches(self, runner)
         self.decoding = Decoding(decoder, self)
         self._connect()
 
@@ -77,7 +80,8 @@ class Controller(Choosing):
         return self._runs.activity
 
     @property
-    def _pending(self) -> Pending | None:
+    def pending(self) -> Pending | None:
+        """The run under way."""
         return self._runs.pending
 
     @property
@@ -100,8 +104,12 @@ class Controller(Choosing):
             self._set_look(guidance_scale=self._preview())
             self._show()
         shown = self.run is not None and self.run.guided and self._same_model(self.run)
-        if (shown or self._pending is not None) and self.spec.guidance.kind != "none":
-            self.request_run(redo=True)
+        if (shown or self.pending is not None) and self.spec.guidance.kind != "none":
+            self._sample_anew(redo=True)
+
+    def _sample_anew(self, redo: bool = False) -> None:
+        if not self.branches.follow():
+            self.request_run(redo=redo)
 
     def _same_model(self, run: Trajectory) -> bool:
         return (
@@ -111,11 +119,11 @@ class Controller(Choosing):
     @property
     def settled(self) -> bool:
         """Whether the shown run, or the one under way, is what is chosen."""
-        run = self.run if self._pending is None else self._pending.run
+        run = self.run if self.pending is None else self.pending.run
         if run is None or not self._same_model(run):
             return True
         try:
-            return run.spec == checked(self.spec)
+            return state.same_settings(run.spec, checked(self.spec))
         except InputError:
             return False
 
@@ -138,11 +146,16 @@ class Controller(Choosing):
         except InputError as error:
             self.noticed.emit(Notice(str(error), "error", topic="run"))
             return
-        self.begunAnew.emit("run")
         redo = redo and self.run is not None and self._same_model(self.run)
         few = few_of(run, self.run) if redo else None
-        pending = Pending(self.source, run, few, redo, show_step, guide)
-        self._runs.start(pending, upto=self.look.index)
+        self.begin(Pending(self.source, run, few, redo, show_step, guide))
+
+    def begin(self, pending: Pending) -> None:
+        """Sample what was prepared, in place of what is under way."""
+        if not self._closed:
+            self.begunAnew.emit("run")
+            pending.choices = self.choices
+            self._runs.start(pending, upto=self.look.index)
 
     def _new_run(self, spec: RunSpec) -> Trajectory:
         spec = checked(spec)
@@ -165,6 +178,7 @@ class Controller(Choosing):
         self._show()
         if error is not None:
             self.noticed.emit(notice_of(error, "run"))
+        self.branches.ended(pending)
 
     def _preview(self) -> float | None:
         """The slider's value where it differs from the shown run's and can be shown in it."""
@@ -181,18 +195,21 @@ class Controller(Choosing):
     def _on_advanced(self, pending: Pending) -> None:
         """Bring the screen up to what was sampled."""
         caught_up = len(pending.run) > self.look.index or pending.run.complete
-        if self.run is not pending.run and len(pending.run) and (not pending.redo or caught_up):
-            source = pending.source
-            about = sampling.about(source.card, device=source.device)
-            about |= guides.about(None if pending.guide is None else pending.guide.card)
-            self._replace_run(pending.run, about)
+        grown = len(pending.run) > pending.begun  # else nothing new was sampled yet
+        if self.run is not pending.run and grown and (not pending.redo or caught_up):
+            choices = None if pending.redo else self.branches.choices_for(pending)
+            pending.choices = choices or pending.choices
+            self._replace_run(pending.run, pending.about())
+            if choices is not None:
+                self._set_choices(choices)
         if self.run is pending.run:
             self._follow()
             self.runGrew.emit(self.run)
         self._show()
 
     def _replace_run(self, run: Trajectory, about: Mapping[str, Any]) -> None:
-        redo = self._pending is not None and self._pending.redo
+        redo = self.pending is not None and self.pending.redo
+        self.branches.take(run, dict(about), self.pending)
         before, self.run, self._about = self.run, run, dict(about)
         self._screen.clear()
         self.decoding.begin(self.shelf.maker_of(run, about))
@@ -208,8 +225,8 @@ class Controller(Choosing):
         if self.run is None:
             return
         newest = wanted = len(self.run) - 1
-        if self._pending is not None and self._pending.show_step is not None:
-            wanted = min(newest, self._pending.show_step // self.run.stride)
+        if self.pending is not None and self.pending.show_step is not None:
+            wanted = min(newest, self.pending.show_step // self.run.stride)
         if (self.look.following and wanted != self.look.index) or self.look.index > newest >= 0:
             self._set_look(index=wanted)
 
@@ -220,9 +237,18 @@ class Controller(Choosing):
                 Notice("This run has no steps, so there is nothing to see.", "error")
             )
             return
+        self._show_whole(run, about or {"id": run.spec.model_id}, len(run) - 1)
+
+    def show_kept(self, member: Member) -> None:
+        """Show a run that is kept, at the step that is looked at, with what it was chosen by."""
+        if member.choices.model_id in self.shelf.sources:
+            self._set_choices(member.choices)
+        self._show_whole(member.run, member.about, min(self.look.index, len(member.run) - 1))
+
+    def _show_whole(self, run: Trajectory, about: Mapping[str, Any], index: int) -> None:
         self._runs.drop()
-        self._replace_run(run, about or {"id": run.spec.model_id})
-        self._set_look(index=len(run) - 1, following=False, guidance_scale=None)
+        self._replace_run(run, about)
+        self._set_look(index=index, following=False, guidance_scale=None)
         self.runGrew.emit(run)
         self._show()
 
@@ -291,7 +317,7 @@ class Controller(Choosing):
 
     def _frame(self) -> Frame | None:
         lens = self.decoding.quick
-        frame, pending = self._screen.frame(self.run, self.look, lens), self._pending
+        frame, pending = self._screen.frame(self.run, self.look, lens), self.pending
         if frame is None or pending is None or pending.few is None or self.run is pending.run:
             return frame
         return with_few(frame, pending.few, self.look, lens)
@@ -308,7 +334,7 @@ class Controller(Choosing):
         if run is not self.run:
             return
         self._screen.keep(view, frame)
-        few = self._pending is not None and self._pending.few is not None
+        few = self.pending is not None and self.pending.few is not None
         if view == view_of(run, self.look) and not few:
             self.frameChanged.emit(frame)
 

@@ -1,26 +1,45 @@
 """The run under way: started, watched, stopped. What belongs to an older one is dropped by its id.
 
+It begins with noise, goes on from a recorded step, or leads back from a picture that is inverted.
+
 Of every job only the id and a count cross the threads.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from diffview.engine.trajectory import Trajectory
+from diffview.models import branching, guides, inverting, sampling
+from diffview.models.branching import Branch
 from diffview.ui import jobs
+from diffview.ui.family import Leave, Member
 from diffview.ui.guide_source import GuideSource
-from diffview.ui.jobs import ModelSource
-from diffview.ui.state import Activity
+from diffview.ui.jobs import Climb, ModelSource
+from diffview.ui.state import Activity, Choices
 from diffview.ui.workers import JobRunner
 
 FRAME_MS = 16
 FEW = 4
+
+
+@dataclass(frozen=True, slots=True)
+class GoingOn:
+    """A run that has its beginning: the branch, the guides of its parts, what is known of it.
+
+    leave: None where it is the same run, resumed. replacing: the kept run whose place it takes.
+    """
+
+    branch: Branch
+    by: Mapping[str, GuideSource]
+    known: Mapping[str, Any]
+    leave: Leave | None = None
+    replacing: Member | None = None
 
 
 @dataclass(slots=True)
@@ -28,7 +47,8 @@ class Pending:
     """A run under way. `few` is a small run that comes first while the slider is dragged.
 
     A `redo` leaves the old run on screen until it has caught up; with `show_step` the view follows
-    no further than that step.
+    no further than that step. `begun` records were there before; `climb` is the way up to x_T of
+    a picture. `choices` are those it was asked for with.
     """
 
     source: ModelSource
@@ -37,8 +57,33 @@ class Pending:
     redo: bool = False
     show_step: int | None = None
     guide: GuideSource | None = None
+    going_on: GoingOn | None = None
+    climb: Climb | None = None
+    choices: Choices | None = None
+    begun: int = 0
     started: float = 0.0
     job_id: int = 0
+
+    def about(self) -> dict[str, Any]:
+        """What is kept beside the recipe, once the model is there."""
+        card, device = self.source.card, self.source.device
+        guide = None if self.guide is None else self.guide.card
+        if self.going_on is not None:
+            return branching.about(self.going_on.known, card, guide, device=device)
+        if self.climb is not None and self.climb.pictures is not None:
+            pictures, refine = self.climb.pictures, self.climb.refine
+            return inverting.about(card, pictures, refine, device=device) | guides.about(guide)
+        return sampling.about(card, device=device) | guides.about(guide)
+
+    def job(self, upto: int) -> Iterator[Any]:
+        """What the worker's thread does; `few` go as far as record `upto`."""
+        if self.going_on is not None:
+            return jobs.go_on(self.source, self.going_on.branch, self.going_on.by)
+        if self.climb is not None:
+            return jobs.invert(self.source, self.climb, self.run, self.guide)
+        if self.few is None:
+            return jobs.sample(self.source, self.run, self.guide)
+        return jobs.sample_in_two(self.source, self.few, upto, self.run, self.guide)
 
 
 class Runs(QObject):
@@ -69,16 +114,8 @@ class Runs(QObject):
     def start(self, pending: Pending, upto: int) -> None:
         """Begin a run in place of the present one; its `few` go as far as record `upto`."""
         self._cancel()
-
-        def make() -> Iterator[Any]:
-            if pending.few is None:
-                return jobs.sample(pending.source, pending.run, pending.guide)
-            return jobs.sample_in_two(
-                pending.source, pending.few, upto, pending.run, pending.guide
-            )
-
-        pending.started = time.monotonic()
-        pending.job_id = self._runner.submit(make)
+        pending.started, pending.begun = time.monotonic(), len(pending.run)
+        pending.job_id = self._runner.submit(lambda: pending.job(upto))
         if pending.job_id:
             self.pending = pending
             self._set(busy=True, redoing=pending.redo, done=0, total=pending.run.expected, text="")
@@ -117,10 +154,7 @@ class Runs(QObject):
             self._advance(self.pending)
 
     def _advance(self, pending: Pending) -> None:
-        done, total = len(pending.run), pending.run.expected
-        elapsed = time.monotonic() - pending.started
-        left = elapsed / done * (total - done) if done > 1 else None
-        self._set(done=done, total=total, seconds_left=left)
+        self._set(**_progress(pending))
         self.advanced.emit(pending)
 
     @Slot(int)
@@ -148,6 +182,19 @@ class Runs(QObject):
         if activity != self.activity:
             self.activity = activity
             self.activityChanged.emit(activity)
+
+
+def _progress(pending: Pending) -> dict[str, Any]:
+    done, total, climb = len(pending.run), pending.run.expected, pending.climb
+    if climb is not None and not done:
+        n_steps = pending.run.spec.n_steps
+        up = max(0, len(climb.states) - 1)
+        return {"done": up, "total": n_steps, "text": f"up to x_T: step {up}/{n_steps}"}
+    made = done - pending.begun
+    elapsed = time.monotonic() - pending.started
+    left = elapsed / made * (total - done) if made > 1 and climb is None else None
+    text = {} if climb is None else {"text": f"way back: step {min(done, total - 1)}/{total - 1}"}
+    return {"done": done, "total": total, "seconds_left": left, **text}
 
 
 def few_of(run: Trajectory, shown: Trajectory | None) -> Trajectory | None:

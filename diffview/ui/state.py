@@ -182,6 +182,22 @@ def from_spec(spec: RunSpec) -> Choices:
     )
 
 
+def same_settings(spec: RunSpec, chosen: RunSpec) -> bool:
+    """Whether a run, or the part of a branch that is its own, is what was chosen.
+
+    An option that is not given has its default; one class for all is the same class for each.
+    """
+    return _plain(spec) == _plain(chosen)
+
+
+def _plain(spec: RunSpec) -> RunSpec:
+    declared, asked = spec.declared(), spec.condition
+    options = tuple(pair for pair in spec.options if pair[1] != declared[pair[0]].default)
+    if isinstance(asked, tuple) and len(set(asked)) == 1:
+        asked = asked[0]
+    return replace(spec, origin=None, options=options, condition=asked)
+
+
 def adapted(choices: Choices, card: ModelCard) -> Choices:
     """The choices carried over to another model: what it lacks falls back to its defaults."""
     own = defaults(card)
