@@ -1,0 +1,170 @@
+"""Two runs on one clock in the window: sampled together, scrubbed together, counted apart."""
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QLabel
+
+from diffview.models import catalog, palette
+from diffview.ui import jobs
+from diffview.ui.pair_timeline import PairTimeline, beside
+from diffview.ui.racing import SHOWN_RUN, Settings, Wanted
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(palette, "_cache_folder", lambda: tmp_path / "palettes")
+
+
+@pytest.fixture
+def made(make_session, writers):
+    """A window with the fake model of noise and two models that write, at the race."""
+    session = make_session()
+    for name in ("text", "pixel"):
+        source = jobs.source_of(catalog.entry(writers / f"{name}.safetensors"))
+        session.controller.shelf.add(source)
+    session.window.central.go_to("race")
+    return session
+
+
+@pytest.fixture
+def race(made):
+    return made.window.central.current
+
+
+def run(race, wait, left, right):
+    race.choose_pair(left, right)
+    wait(lambda: not race.racing.running)
+
+
+def text(session, name):
+    return session.window.findChild(QLabel, name).text()
+
+
+def test_both_are_scrubbed_by_one_clock_of_evaluations(made, race, wait):
+    race.racing.wanted = Wanted("red apple", "Shirt", (3, 4))
+    run(race, wait, "tiny-ar", "fake")  # 16 tokens at γ = 3, 50 steps at γ = 3
+    tokens, noise = (entrant.run for entrant in race.racing.entrants)
+    assert (tokens.nfe, noise.nfe) == (32, 100)
+    assert tokens.spec.seeds == noise.spec.seeds == (3, 4)
+    transport = made.window.transport
+    assert transport.scrubber.maximum() == 100
+    assert transport.place.text() == "100 evaluations"
+    transport.scrubber.setValue(21)
+    assert text(made, "raceLeftUsed") == "21 of 32 evaluations"
+    assert text(made, "raceRightUsed") == "21 of 100 evaluations"
+    assert race.panes[0].place.text() == "token 10 of 16"
+    shown = race.panes[1].view._tiles.values
+    np.testing.assert_array_equal(shown[..., 0], noise[9].x0_hat[:, 0])
+    QTest.keyClick(QApplication.focusWidget() or made.window, Qt.Key.Key_End)
+    assert text(made, "raceWords").splitlines()[0] == "Left is done: it took 32."
+    assert race.panes[0].place.text() == "done, 16 tokens"
+
+
+def test_each_run_is_the_one_the_model_makes_alone(made, race, wait):
+    race.racing.wanted = Wanted("", "Bag", (0,))
+    run(race, wait, "tiny-pixel", "fake")
+    beside_it = race.racing.entrants[1].run
+    made.controller.choose_seeds(0, 1)
+    made.controller.choose_condition(beside_it.spec.condition)
+    made.controller.choose_guidance(beside_it.spec.guidance.scale)
+    made.controller.request_run()
+    wait(lambda: not made.controller.activity.busy)
+    np.testing.assert_array_equal(made.controller.run[-1].x_t, beside_it[-1].x_t)
+
+
+def test_a_gamma_of_one_asks_once_a_step(race, wait):
+    run(race, wait, "tiny-pixel", "fake")
+    assert race.racing.entrants[0].run.nfe == 25, "its own γ is 1"
+    race._on_settings(1, Settings(10, 1.0))
+    wait(lambda: not race.racing.running)
+    assert race.racing.entrants[1].run.nfe == 10
+    race._on_settings(1, Settings(10, 2.0))
+    wait(lambda: not race.racing.running)
+    assert race.racing.entrants[1].run.nfe == 20
+
+
+def test_what_is_missing_is_said_and_the_other_runs_alone(made, race, wait):
+    run(race, wait, "emoji-ar", "fake")
+    assert "'emoji-ar' is not here" in race.panes[0].view._message
+    assert "diffview train emoji-ar" in race.panes[0].view._message
+    assert race.racing.entrants[1].run.complete
+    assert text(made, "raceWords") == "Right is done: it took 100."
+    row = race.panes[0].model.findData("emoji-ar")
+    assert not race.panes[0].model.model().item(row).isEnabled()
+
+
+def test_one_that_breaks_leaves_the_other_running(race, wait, network):
+    network.fails_at = network.calls + 4
+    run(race, wait, "tiny-pixel", "fake")
+    assert race.racing.entrants[0].run.complete
+    assert "the fake network broke" in race.racing.entrants[1].error
+    assert len(race.racing.entrants[1].run) == 4
+    assert race.head.run.text() == "Run both"
+
+
+def test_the_run_of_denoising_can_take_part_as_it_is(made, race, wait):
+    run(race, wait, "tiny-pixel", "fake")
+    made.controller.choose_steps(7)
+    made.controller.request_run()
+    wait(lambda: not made.controller.activity.busy)
+    race._on_chosen(1, SHOWN_RUN)
+    wait(lambda: not race.racing.running)
+    kept = race.racing.entrants[1].run
+    assert kept.spec == made.controller.run.spec
+    made.controller.choose_steps(9)
+    made.controller.request_run()
+    race.racing.start()
+    wait(lambda: not race.racing.running and not made.controller.activity.busy)
+    assert race.racing.entrants[1].run is kept
+
+
+def test_stopping_keeps_what_there_is(race, wait, network):
+    network.hold()
+    race.choose_pair("fake", "tiny-pixel")
+    network.allow(3)
+    wait(lambda: len(race.racing.entrants[0].run) == 3)
+    assert race.head.run.text() == "Stop"
+    race.do("stop")
+    network.release()
+    assert race.head.run.text() == "Run both"
+    wait(lambda: not race.desk.jobs.busy)
+    assert 3 <= len(race.racing.entrants[0].run) <= 4
+
+
+def test_the_selected_sample_is_the_same_on_both_sides_and_on_the_strip(made, race, wait):
+    run(race, wait, "tiny-pixel", "fake")
+    race.panes[0].view.sampleSelected.emit(2)
+    assert [pane.view._selection for pane in race.panes] == [2, 2]
+    strip = made.window.transport.strip
+    small, high = strip._thumbnails[100], 8
+    expected = race.panes[1].view._tiles.pixels[2]
+    np.testing.assert_array_equal(small[:, -high:], expected)
+
+
+def test_a_timeline_of_pairs_follows_until_a_person_goes_elsewhere(qapp, heard):
+    line = PairTimeline(lambda place: np.zeros((2, 2, 4), np.uint8), str, ("a", "b"))
+    went = heard(line.chosen)
+    line.show_length(3, 10)
+    line.show_length(5, 10)
+    line.go_to(2)
+    line.show_length(7, 10)
+    assert went == [2, 4, 2]
+    line.go_to(99)
+    line.show_length(8, 10)
+    assert went[2:] == [2, 6, 7]
+    line.begin()
+    assert line.index == 0
+    assert line.following
+
+
+def test_a_pair_of_pictures_is_as_high_as_the_higher_one():
+    low = np.full((2, 2, 4), 9, np.uint8)
+    high = np.arange(6 * 6 * 4, dtype=np.uint8).reshape(6, 6, 4)
+    made = beside(low, high, (1, 2, 3))
+    assert made.shape == (6, 13, 4)
+    np.testing.assert_array_equal(made[:, 7:], high)
+    assert (made[:, :6] == 9).all()
+    assert made[0, 6].tolist() == [1, 2, 3, 255]
+    assert (beside(None, high, (1, 2, 3))[:, :6, :3] == (1, 2, 3)).all()
