@@ -123,7 +123,24 @@ class ExactPictures:
         self, x_t: Tensor, level: NoiseLevel, condition: Tensor | None = None, k: int = 8
     ) -> Posterior:
         """What `Posterior` tells, everything in float64, with the k heaviest pictures."""
+        return self._told(self._log_weights(x_t, level, condition), level, k)
+
+    def explained(
+        self, x_t: Tensor, level: NoiseLevel, condition: Tensor | None = None, k: int = 8
+    ) -> tuple[Tensor, Posterior]:
+        """The estimate and the posterior behind it, for the price of one look at the pictures."""
         joint = self._log_weights(x_t, level, condition)
+        x0_hat = self._weighted(joint.softmax(1)).reshape(x_t.shape).to(x_t.dtype)
+        return x0_hat, self._told(joint, level, k)
+
+    @torch.no_grad()
+    def nearest(self, x_0: Tensor) -> tuple[Tensor, Tensor]:
+        """The picture that is nearest to each x_0 (B, *D), and how far: (B,) numbers, (B,) rms."""
+        x = x_0.to(self.device, torch.float64).flatten(1)
+        squares, number = self._squared_distances(x, 1.0).min(1)
+        return number, squares.clamp_(min=0).div_(x.shape[1]).sqrt_()
+
+    def _told(self, joint: Tensor, level: NoiseLevel, k: int) -> Posterior:
         log_weights = joint.log_softmax(1)
         top = log_weights.topk(min(k, len(self._flat)), dim=1)
         entropy = -torch.special.xlogy(log_weights.exp(), log_weights.exp()).sum(1)

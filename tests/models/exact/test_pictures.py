@@ -111,6 +111,31 @@ def test_read_outs_are_those_of_the_weights():
     torch.testing.assert_close(read.log_prob, model.log_prob(x, level))
 
 
+def test_the_estimate_and_its_posterior_come_together():
+    data, level = clothes(), COSINE.level(700)
+    model, x = model_of(data), noisy(clothes(), level)
+    labels = torch.arange(len(x)) % 3
+    x0_hat, told = model.explained(x, level, labels, k=3)
+    torch.testing.assert_close(x0_hat, model(x, level, labels))
+    alone = model.posterior(x, level, labels, k=3)
+    assert torch.equal(told.nearest, alone.nearest)
+    torch.testing.assert_close(told.entropy, alone.entropy)
+
+
+def test_the_nearest_picture_is_the_one_of_least_distance():
+    data = clothes()
+    model = model_of(data)
+    x_0 = torch.rand(5, *SIZE, generator=torch.Generator().manual_seed(2)) * 2 - 1
+    flat = data.pictures.reshape(len(data), -1) / 127.5 - 1
+    off = np.sqrt(((x_0.double().flatten(1).numpy()[:, None] - flat) ** 2).mean(2))
+    number, rms = model.nearest(x_0)
+    assert number.tolist() == off.argmin(1).tolist()
+    np.testing.assert_allclose(rms, off.min(1), rtol=1e-9)
+    own = torch.from_numpy(data.pictures[7:8]).float() / 127.5 - 1
+    number, rms = model.nearest(own)
+    assert number.item() == 7 and rms.item() < 1e-6
+
+
 def test_pure_noise_weighs_all_pictures_alike():
     data, level = clothes(), NoiseLevel(1.0, 0.0, 1.0)
     read = model_of(data).posterior(torch.randn(2, *SIZE), level)
