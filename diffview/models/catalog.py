@@ -16,7 +16,7 @@ from diffview import places, resources, tensorfile
 from diffview.datasets import folder, picture_sets
 from diffview.errors import InputError
 from diffview.models import card as cards
-from diffview.models import hf
+from diffview.models import hf, pickled
 from diffview.models import recent as recents
 from diffview.models.card import ModelCard
 from diffview.models.exact import sets
@@ -72,6 +72,14 @@ def models_folder() -> Path | None:
     return None if data is None else data / "models"
 
 
+def checked_models_folder() -> Path:
+    """The same. Raises InputError without a home."""
+    found = models_folder()
+    if found is None:
+        raise InputError("there is no home folder to keep models in: set HOME")
+    return found
+
+
 def own() -> tuple[Entry, ...]:
     """The models in the models folder, by title; what cannot be one is named in the log."""
     place = models_folder()
@@ -106,14 +114,27 @@ def _entries(path: Path) -> tuple[Entry, ...]:
         return ()
 
 
+def is_model(path: Path) -> bool:
+    """Whether a folder could be one: of diffusers, or of pictures."""
+    return hf.is_folder(path) or folder.holds_pictures(path)
+
+
 def at(path: Path) -> Entry:
     """The model in this file or folder. Raises InputError when there is none."""
     if hf.is_folder(path):
         return Entry(hf.card(path), path, bundled=False)
     if path.is_dir():
         return _of_folder(path)
+    if pickled.is_pickle(path):
+        raise InputError(
+            f"{path} is a Python pickle, which can run code: 'diffview convert {path}' reads its "
+            "tensors alone and makes a .safetensors of them"
+        )
     if path.suffix == SUFFIX and hf.is_single(path):
         return Entry(hf.card(path), path, bundled=False)
+    whole = path.absolute().parent.parent
+    if hf.is_folder(whole):
+        raise InputError(f"{path} is one part of a model: open the folder {whole}")
     return entry(path)
 
 

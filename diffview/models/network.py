@@ -14,6 +14,7 @@ from diffview.engine.levels import NoiseLevel
 from diffview.engine.schedules import Edm, Schedule
 from diffview.errors import DiffviewError, InputError
 from diffview.models.card import ModelCard
+from diffview.models.memory import Room
 
 
 class TextEncoder(Protocol):
@@ -131,6 +132,8 @@ class NetworkDenoiser:
 
     rows_at_once: int | None = None
     """How many rows the network is given at once; None: all. Memory may be short."""
+    room: Room | None = None
+    """What memory one sample takes, where it was measured."""
 
     def __call__(self, x_t: Tensor, level: NoiseLevel, condition: Tensor | None) -> Tensor:
         """x0_hat (B, *D). Raises DiffviewError when the network's output has another shape."""

@@ -103,6 +103,20 @@ class Choosing(QObject):
             self.choicesChanged.emit(self.choices)
             self.request_run()
 
+    def offer(self, source: ModelSource) -> None:
+        """List one more model, and leave the chosen one as it is; one that is here stays."""
+        if not self.shelf.has(source.card):
+            self.shelf.add(source)
+            self.modelsChanged.emit(self.cards)
+
+    @Slot(str, str)
+    def choose_place(self, device: str, dtype: str) -> None:
+        """Choose where the model computes, and with what numbers; it is opened anew there."""
+        if self.source.place != (device, dtype):
+            self.source.place = (device, dtype)
+            self.modelChanged.emit(self.card)
+            self.request_run()
+
     def add_guide(self, guide: GuideSource) -> None:
         """Offer one more classifier, and choose it where it fits."""
         self.shelf.guides[guide.card.id] = guide
@@ -125,7 +139,11 @@ class Choosing(QObject):
         if model_id not in self.shelf.sources or model_id == self.choices.model_id:
             return
         self._choose(state.adapted(self.choices, self.shelf.sources[model_id].card))
-        self.request_run()
+        if state.waits(self.choices, self.card):
+            text = f"{self.card.title} is open: write a prompt, or press Run for any picture."
+            self.noticed.emit(Notice(text, topic="open"))
+        else:
+            self.request_run()
 
     @Slot(str)
     def choose_sampler(self, name: str) -> None:

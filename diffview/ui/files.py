@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from diffview import places
 from diffview.engine.session import SESSION_SUFFIX
@@ -15,20 +15,22 @@ from diffview.engine.trajectory import Trajectory
 from diffview.exporters import job
 from diffview.exporters.job import Progress
 from diffview.exporters.recipe import Recipe
-from diffview.ui import jobs, state
+from diffview.models import memory
+from diffview.ui import jobs, opening, state
 from diffview.ui.controller import Controller
 from diffview.ui.export_dialog import ExportDialog, ExportRequest
 from diffview.ui.guide_source import GuideSource
-from diffview.ui.jobs import ModelSource, PictureFile
+from diffview.ui.jobs import ModelSource
 from diffview.ui.notices import notice_of
+from diffview.ui.opening import Offered, PickleFile, PictureFile
 from diffview.ui.settings import Settings
 from diffview.ui.state import Notice
 from diffview.ui.workers import JobRunner
 
 FILTER = (
     "All that diffview opens "
-    "(*.dvsession *.safetensors *.png *.apng *.gif *.webp *.mp4 *.json *.jpg *.jpeg *.bmp *.tif "
-    "*.tiff);;All files (*)"
+    "(*.dvsession *.safetensors *.ckpt *.pt *.pth *.bin *.png *.apng *.gif *.webp *.mp4 *.json "
+    "*.jpg *.jpeg *.bmp *.tif *.tiff);;All files (*)"
 )
 GIVEN_NOISE = "That run began with noise that is not in this file: open its .dvsession instead."
 BRANCHED = "That run left another one on its way: open its .dvsession instead."
@@ -72,15 +74,50 @@ class Files(QObject):
             self._settings.save(open_folder=str(Path(name).parent))
             self.open(Path(name))
 
+    @Slot()
+    def ask_open_folder(self) -> None:
+        """Ask for a folder and open it."""
+        folder = self._settings.get("open_folder", _home())
+        name = QFileDialog.getExistingDirectory(self._window, "Open a folder", folder)
+        if name:
+            self._settings.save(open_folder=str(Path(name).parent))
+            self.open(Path(name))
+
     def open(self, path: Path) -> None:
         """Open a saved run, an exported file with a recipe, a model, or a picture."""
+        self._open_by(path, lambda: opening.open_file(path))
+
+    def _open_by(self, path: Path, make: Callable[[], Iterator[Any]]) -> None:
         self.begunAnew.emit("open")
-        job_id = self._runner.submit(lambda: jobs.open_file(path))
-        self._opening[job_id] = path
+        self._opening[self._runner.submit(make)] = path
+
+    def _ask_convert(self, path: Path) -> None:
+        """A pickle is not opened as it is: ask whether to make another file of it."""
+        question = QMessageBox(self._window)
+        question.setObjectName("convertQuestion")
+        question.setWindowTitle("Convert the checkpoint?")
+        question.setText(f"{path.name} is a Python pickle, which could run code.")
+        question.setInformativeText(
+            "diffview runs none of it: it can read the tensors alone, and write them as "
+            f"{path.stem}.safetensors to your models, {memory.gigabytes(path.stat().st_size)}."
+        )
+        question.addButton("Convert", QMessageBox.ButtonRole.AcceptRole)
+        question.addButton(QMessageBox.StandardButton.Cancel)
+        question.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        question.accepted.connect(lambda: self._convert(path))
+        question.open()
+
+    def _convert(self, path: Path) -> None:
+        self._open_by(path, lambda: opening.converted(path))
+        self.noticed.emit(Notice(f"Reading the tensors of {path.name}…", topic="open"))
 
     def _take(self, opened: object) -> None:
         if isinstance(opened, ModelSource):
             self._controller.add_source(opened)
+        elif isinstance(opened, Offered):
+            self._controller.offer(opened.source)
+        elif isinstance(opened, PickleFile):
+            self._ask_convert(opened.path)
         elif isinstance(opened, GuideSource):
             self._controller.add_guide(opened)
         elif isinstance(opened, Recipe):

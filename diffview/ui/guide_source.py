@@ -19,15 +19,16 @@ class GuideSource:
     def __init__(self, card: ModelCard, open_for: Callable[[Any], Any]) -> None:
         self.card = card
         self._open_for = open_for
-        self._opened: dict[str, Any] = {}
+        self._opened: dict[tuple[str, str], Any] = {}
         self._opening = Lock()
 
     def guide(self, model: Any) -> Any:
         """What guides `model`, on its device."""
         with self._opening:
-            if model.card.id not in self._opened:
-                self._opened[model.card.id] = self._open_for(model)
-            return self._opened[model.card.id]
+            key = model.card.id, str(model.device)
+            if key not in self._opened:
+                self._opened[key] = self._open_for(model)
+            return self._opened[key]
 
 
 def of_entry(entry: catalog.Entry) -> GuideSource:

@@ -45,15 +45,21 @@ class Shelf:
         source.card = catalog.told_apart(source.card, self.cards)
         self.sources[source.card.id] = source
 
-    def id_of(self, model_id: str, weights: str) -> str:
-        """Which of the models with this id has these weights; the id itself if none has."""
-        plain = catalog.plain_id(model_id)
-        same = (
-            key
-            for key, source in self.sources.items()
-            if weights == source.card.weights_sha256 and catalog.plain_id(key) == plain
+    def has(self, card: ModelCard) -> bool:
+        """Whether a model with these weights is here."""
+        return bool(card.weights_sha256) and any(
+            source.card.weights_sha256 == card.weights_sha256 for source in self.sources.values()
         )
-        return next(same, model_id)
+
+    def id_of(self, model_id: str, weights: str) -> str:
+        """Which model has these weights, of those with this id or of all; the id if none has."""
+        plain = catalog.plain_id(model_id)
+        same = [
+            key for key, source in self.sources.items() if source.card.weights_sha256 == weights
+        ]
+        of_its_name = [key for key in same if catalog.plain_id(key) == plain]
+        others = same if weights else []
+        return next(iter((*of_its_name, *others)), model_id)
 
     def maker_of(self, run: Trajectory, about: Mapping[str, Any]) -> ModelSource | None:
         """The model that made a run, if it is here."""

@@ -230,6 +230,11 @@ def is_large(card: ModelCard) -> bool:
     return card.parameters >= memory.LARGE
 
 
+def waits(choices: Choices, card: ModelCard) -> bool:
+    """Whether a run is not begun before a prompt is there: it would be long, and of nothing."""
+    return is_large(card) and card.takes_text and choices.condition is None
+
+
 def _is_nonsense(choices: Choices, card: ModelCard) -> bool:
     """Whether no such run can be made, as of a sampler for flows where there is none."""
     try:

@@ -103,7 +103,7 @@ def load(path: Path, known: ModelCard, device: torch.device, dtype: str = "auto"
     model = _family(read).load(read, known, place)
     room = _room(model, place)
     if room is not None:
-        model.rows_at_once = memory.check_samples(room, known.id)
+        model.rows_at_once, model.room = memory.check_samples(room, known.id), room
         log.info("memory of '%s': %s", known.id, room)
     return model
 

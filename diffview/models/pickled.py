@@ -1,0 +1,130 @@
+"""Checkpoints as Python pickles (.ckpt, .pt, .pth, .bin): read as data, made into safetensors.
+
+A pickle can run any code when it is loaded. torch's restricted reader (weights_only) builds
+tensors and plain containers and refuses all else; nothing here ever falls back from it. Of what
+such files hold, only a whole Stable Diffusion says by its tensors which network it is of.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diffview.atomic import replacing
+from diffview.errors import DiffviewError, InputError
+from diffview.models import memory
+from diffview.models.hf import single
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SUFFIXES = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
+STARTS = (b"PK\x03\x04", b"\x80")
+NESTED = ("state_dict", "ema", "model", "module")
+"""Where trainers put the weights, the averaged ones before the others."""
+
+
+def is_pickle(path: Path) -> bool:
+    """Whether it is called like one, and begins like one."""
+    if path.suffix.lower() not in SUFFIXES:
+        return False
+    with path.open("rb") as file:
+        first = file.read(4)
+    return any(first.startswith(start) for start in STARTS)
+
+
+def convert(path: Path, models: Path) -> Path:
+    """Write the tensors of the Stable Diffusion in `path` to a file in `models`; its path.
+
+    Raises InputError for what the restricted reader refuses, what holds no such model, and what is
+    there already; DiffviewError where it cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    target = models / f"{path.stem}.safetensors"
+    if target.exists():
+        raise InputError(f"{target} is there already: open that, or remove it first")
+    tensors = _tensors_of(read(path), path)
+    metadata = {"format": "pt", "diffview.converted_from": path.name}
+    try:
+        models.mkdir(parents=True, exist_ok=True)
+        with replacing(target) as partial:
+            save_file(tensors, partial, metadata)
+    except Exception as error:  # a full disk is an error of safetensors' own
+        raise DiffviewError(f"{target} could not be written: {error}") from None
+    return target
+
+
+def read(path: Path) -> Any:
+    """What the restricted reader makes of it. Raises InputError naming what it refused."""
+    import argparse
+
+    import torch
+
+    with path.open("rb") as file:
+        mapped = file.read(4) == STARTS[0]  # only zip archives can be mapped
+    try:
+        # Trainers keep their arguments as a Namespace, which holds values and does nothing.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{path} is a Python pickle that wants {_wanted(path, error)}, which can run code: it "
+            "was not loaded. Convert it to safetensors where you trust it"
+        ) from None
+    except MemoryError as error:
+        raise InputError(f"{path} does not fit into memory: {error}") from None
+    except Exception as error:  # whatever a damaged file makes of the reader
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path} is no readable checkpoint: {reason}") from None
+
+
+def _wanted(path: Path, error: Exception) -> str:
+    """What it asks for beside tensors: torch's own words would advise to load it all the same."""
+    import torch
+
+    try:
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except Exception:  # of files that are no zip archive there is no such list
+        names = re.findall(r"GLOBAL ([\w.]+)", str(error))
+    return ", ".join(names[:5]) or "more than tensors"
+
+
+def _tensors_of(value: Any, path: Path) -> dict[str, Tensor]:
+    """The tensors of a whole Stable Diffusion, wherever the trainer put them."""
+    import torch
+
+    for found in (value, *_nested(value)):
+        tensors = {
+            name: tensor.contiguous()
+            for name, tensor in found.items()
+            if isinstance(name, str) and isinstance(tensor, torch.Tensor)
+        }
+        if single.FIRST in tensors:
+            return _without_sharing(tensors)
+    size = memory.gigabytes(path.stat().st_size)
+    raise InputError(
+        f"{path} ({size}) holds no Stable Diffusion, and nothing in it says of which network it "
+        "is: open it in Python with diffview.wrap(network, ...)"
+    )
+
+
+def _nested(value: Any) -> list[Mapping[Any, Any]]:
+    if not isinstance(value, Mapping):
+        return [{}]
+    return [value[name] for name in NESTED if isinstance(value.get(name), Mapping)]
+
+
+def _without_sharing(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """safetensors writes no memory twice, so what shares it is copied."""
+    seen: set[int] = set()
+    own = {}
+    for name, tensor in tensors.items():
+        shared = tensor.untyped_storage().data_ptr() in seen
+        seen.add(tensor.untyped_storage().data_ptr())
+        part = tensor.numel() * tensor.itemsize != tensor.untyped_storage().nbytes()
+        own[name] = tensor.clone() if shared or part else tensor
+    return own

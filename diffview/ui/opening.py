@@ -1,0 +1,139 @@
+"""Opening by what is there: a run, a recipe, a picture, or a model in a file or a folder.
+
+What runs in the worker threads: generators, without Qt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from diffview import tensorfile
+from diffview.engine import session
+from diffview.errors import InputError
+from diffview.exporters import carriers, recipe
+from diffview.frames import picture_file
+from diffview.models import catalog, facts, hf, pickled, sampling
+from diffview.models.catalog import Entry
+from diffview.models.hf import folder
+from diffview.ui import guide_source
+from diffview.ui.guide_source import GuideSource
+from diffview.ui.jobs import FileSource, ModelSource
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """A sound picture without a recipe."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class PickleFile:
+    """A checkpoint that can only be opened by making another file of it: ask first."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A model to be listed beside the others, and not chosen."""
+
+    source: ModelSource
+
+
+def open_file(path: Path) -> Iterator[Any]:
+    """What is in `path`: a saved run (Trajectory, about), a ModelSource, a Recipe, a picture, ...
+
+    Before a run or a recipe comes its model, where it is among the models kept here. Raises
+    InputError for all else, naming the path and the reason.
+    """
+    if path.name == folder.INDEX and path.is_file():
+        path = path.parent
+    if path.is_dir():
+        yield from _folder(path)
+    elif path.is_file() and carriers.is_safetensors(path):
+        yield from _tensors(path)
+    elif path.is_file() and pickled.is_pickle(path):
+        yield PickleFile(path)
+    elif _is_plain_picture(path):
+        picture_file.check(path)
+        yield PictureFile(path)
+    else:
+        yield from _with_model(recipe.read(path))
+
+
+def _folder(path: Path) -> Iterator[Any]:
+    if (path / recipe.FILENAME).is_file():
+        yield from _with_model(recipe.read(path / recipe.FILENAME))
+    elif hf.is_folder(path) or catalog.is_model(path):
+        yield of_entry(catalog.at(path))
+    else:
+        raise InputError(
+            f"{path} is a folder without {folder.INDEX} (a diffusers model), {recipe.FILENAME} "
+            "(an export) or pictures: give one of those, or a file"
+        )
+
+
+def _tensors(path: Path) -> Iterator[Any]:
+    if session.METADATA_KEY in tensorfile.read_header(path).metadata:
+        run, about = session.load(path)
+        yield from _kept(sampling.weights_of(about))
+        yield run, about
+    else:
+        yield of_entry(catalog.at(path))
+
+
+def _with_model(found: recipe.Recipe) -> Iterator[Any]:
+    yield from _kept(found.weights_sha256)
+    yield found
+
+
+def _kept(sha256: str) -> Iterator[Offered]:
+    """The model with these weights among a person's own."""
+    entry = catalog.by_hash(sha256)
+    if entry is not None and not entry.bundled and entry.card.samples:
+        yield Offered(source_of(entry))
+
+
+def of_entry(entry: Entry) -> ModelSource | GuideSource:
+    """A model to be chosen, or one that only guides. Raises InputError where the packages that it
+    needs are not installed."""
+    if not entry.card.samples:
+        return guide_source.of_entry(entry)
+    if entry.card.family == hf.FAMILY:
+        hf.require()
+    return source_of(entry)
+
+
+def source_of(entry: Entry) -> ModelSource:
+    """A model with all that was read of it."""
+    return FileSource(entry, facts.of_entry(entry))
+
+
+def own() -> Iterator[Offered]:
+    """A person's own models: those in the models folder, one after the other.
+
+    Slow the first time: hashes of large files are not known yet.
+    """
+    for entry in catalog.own():
+        if entry.card.samples:
+            yield Offered(source_of(entry))
+
+
+def converted(path: Path) -> Iterator[Any]:
+    """The tensors of a pickled checkpoint as a file among the models, and that model."""
+    made = pickled.convert(path, catalog.checked_models_folder())
+    yield of_entry(catalog.at(made))
+
+
+def _is_plain_picture(path: Path) -> bool:
+    """Whether it is a picture, sound or not, that carries no recipe."""
+    if not (path.is_file() and picture_file.is_picture(path)):
+        return False
+    try:
+        return carriers.text_of(path) is None
+    except InputError:  # of a kind that carries none, or broken
+        return True

@@ -1,0 +1,123 @@
+"""Pickled checkpoints: their tensors, or nothing; no code in them runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from diffview.cli import main
+from diffview.errors import InputError
+from diffview.models import catalog, pickled
+from diffview.models.hf import single
+
+WEIGHTS = {
+    single.FIRST: torch.arange(36.0).reshape(4, 9).T.reshape(1, 4, 9),  # not contiguous
+    "first_stage_model.a": torch.ones(3),
+}
+
+
+class Evil:
+    def __reduce__(self):
+        return os.system, ("touch $MARKER",)
+
+
+@pytest.fixture
+def models(tmp_path):
+    return tmp_path / "models"
+
+
+@pytest.fixture(autouse=True)
+def no_marker(tmp_path, monkeypatch):
+    monkeypatch.setenv("MARKER", str(tmp_path / "marker"))
+    yield
+    assert not (tmp_path / "marker").exists()
+
+
+def saved(tmp_path, value, **more):
+    torch.save(value, tmp_path / "sd.ckpt", **more)
+    return tmp_path / "sd.ckpt"
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda weights: weights,
+        lambda weights: {"state_dict": weights, "epoch": 3},
+        lambda weights: {"model": {}, "ema": weights, "args": argparse.Namespace(lr=0.1)},
+    ],
+    ids=["plain", "lightning", "trainer"],
+)
+@pytest.mark.parametrize("zipped", [True, False])
+def test_the_tensors_of_a_checkpoint_become_a_file_of_their_own(tmp_path, models, wrapped, zipped):
+    path = saved(tmp_path, wrapped(WEIGHTS), _use_new_zipfile_serialization=zipped)
+    made = pickled.convert(path, models)
+    assert made == models / "sd.safetensors"
+    found = load_file(made)
+    assert found.keys() == WEIGHTS.keys()
+    assert all(torch.equal(found[name], WEIGHTS[name]) for name in WEIGHTS)
+
+
+def test_tensors_that_share_memory_are_written_apart(tmp_path, models):
+    whole = torch.arange(8.0)
+    tensors = {single.FIRST: whole[:4], "a": whole[4:], "b": whole}
+    found = load_file(pickled.convert(saved(tmp_path, tensors), models))
+    assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_checkpoint_that_would_run_code_is_refused_with_what_it_wants(tmp_path, models, zipped):
+    value = WEIGHTS | {"extra": Evil()}
+    path = saved(tmp_path, value, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(InputError, match=r"sd.ckpt is a Python pickle that wants .*system"):
+        pickled.convert(path, models)
+    assert not models.exists()
+
+
+@pytest.mark.parametrize("value", [np.float64(1.0), torch.nn.Linear(2, 2)])
+def test_what_is_more_than_tensors_is_refused_and_never_loaded_otherwise(tmp_path, models, value):
+    with pytest.raises(InputError, match="which can run code: it was not loaded"):
+        pickled.convert(saved(tmp_path, WEIGHTS | {"extra": value}), models)
+
+
+def test_weights_of_an_unknown_network_are_refused_with_the_way_out(tmp_path, models):
+    with pytest.raises(InputError, match=r"holds no Stable Diffusion.*diffview.wrap"):
+        pickled.convert(saved(tmp_path, {"conv.weight": torch.ones(2)}), models)
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04 cut", b"\x80\x02 cut", b"\x80"])
+def test_a_damaged_checkpoint_is_refused_in_our_words(tmp_path, models, content):
+    (tmp_path / "sd.ckpt").write_bytes(content)
+    with pytest.raises(InputError, match=r"sd.ckpt is (no readable|a Python pickle)"):
+        pickled.convert(tmp_path / "sd.ckpt", models)
+
+
+def test_a_zip_bomb_is_not_unpacked(tmp_path, models):
+    """A small archive whose tensor says it takes a terabyte."""
+    with zipfile.ZipFile(tmp_path / "sd.ckpt", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("sd/data.pkl", b"\x80\x02}.")
+        file.writestr("sd/data/0", bytes(50_000_000))
+    with pytest.raises(InputError):
+        pickled.convert(tmp_path / "sd.ckpt", models)
+
+
+def test_a_model_that_is_there_is_not_replaced(tmp_path, models):
+    path = saved(tmp_path, WEIGHTS)
+    pickled.convert(path, models)
+    with pytest.raises(InputError, match="is there already"):
+        pickled.convert(path, models)
+
+
+def test_the_command_line_says_how_to_convert_and_does_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(catalog, "models_folder", lambda: tmp_path / "models")
+    path = saved(tmp_path, WEIGHTS)
+    assert main(["models", str(path)]) == 2
+    assert f"'diffview convert {path}'" in capsys.readouterr().err
+    assert main(["convert", str(path)]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "models" / "sd.safetensors")
+    assert main(["convert", str(tmp_path / "models" / "sd.safetensors")]) == 2
