@@ -61,6 +61,9 @@ class Schedule(Protocol):
     def level(self, t: float) -> NoiseLevel:
         """The level at time t. Raises InputError when t lies outside the schedule."""
 
+    def __hash__(self) -> int:
+        """Of what it is made of: levels that were chosen before are found again by it."""
+
     def at_ratio(self, ratio: float) -> NoiseLevel:
         """The level whose sigma / alpha is `ratio`, with the time (nearest, at the ends)."""
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -37,6 +38,7 @@ LIST = "list"
 RHO = 7.0
 
 
+@lru_cache(maxsize=64)  # a window asks for the same levels over and over
 def levels(
     schedule: Schedule,
     n_steps: int,

@@ -84,7 +84,7 @@ class Branches(QObject):
             "resume": self._resumed,
             "branch": lambda: self._branched(self._here()),
             "edit": self._edited,
-            "complete": lambda: self._branched(self._of_one(count)),
+            "complete": lambda: self._check_completions(count),
             "invert": self._check_pictures,
             "parent": self._parent,
         }
@@ -295,6 +295,12 @@ class Branches(QObject):
         own = run.spec.seeds[sample]
         seeds = tuple((own + k) % (MAX_SEED + 1) for k in range(count))
         return replace(leave, rows=(sample,) * count, seeds=seeds)
+
+    def _check_completions(self, count: int) -> None:
+        """Raise InputError where one sample cannot be completed so often; quick in a long run."""
+        leave = self._here()
+        spec = self._branched(leave).trajectory.spec
+        branching.check_completions(spec, self._ready().card, leave.step, count)
 
     def _branched(self, leave: Leave, *, again: bool = False) -> Branch:
         """A branch as chosen now. Raises InputError for what cannot be.
