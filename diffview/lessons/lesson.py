@@ -17,7 +17,7 @@ MAX_BYTES = 1024**2
 KEYS = ("title", "summary")
 FENCE = "```"
 RULE = "---"
-STATED = re.compile(r"\[([^\]]*)\]\(value:([^)]*)\)")
+STATED = re.compile(r"\[([^\]]*)\]\(value:((?:[^()]|\([^()]*\))*)\)")
 NUMBER = re.compile(r"[-−]?\d+(?:,\d{3})*(?:\.(\d+))?")
 
 
@@ -209,10 +209,10 @@ def _halves(lines: list[str], rules: list[int]) -> tuple[list[str], list[str]]:
 def _check_stated(stated: Stated, path: Path) -> None:
     try:
         _number(stated.text)
-        readouts.find(stated.readout)
+        readout, _ = readouts.find(stated.readout)
     except InputError as error:
         raise InputError(f"{path}:{stated.line}: {error}") from error
-    if stated.setup is None:
+    if stated.setup is None and not readout.of_card:
         raise InputError(
             f"{path}:{stated.line}: '{stated.text}' is measured in no set-up: write one above it"
         )

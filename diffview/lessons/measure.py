@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from diffview.engine.trajectory import Trajectory
 from diffview.errors import InputError
+from diffview.lessons import readouts
+from diffview.lessons.lesson import Lesson, Stated
 from diffview.lessons.readouts import Seen
 from diffview.lessons.setup import Setup
 from diffview.models import catalog, guides, sampling
@@ -28,6 +32,19 @@ def run(setup: Setup) -> Seen:
     step = setup.step(spec, entry.card)
     index = len(trajectory) - 1 if step is None else step
     return Seen(entry.card, trajectory, index, model, judged)
+
+
+def measured(lesson: Lesson) -> Iterator[tuple[Stated, float]]:
+    """Every number that the lesson states, and what it really is; each set-up is run once.
+
+    Raises InputError where something cannot be measured here.
+    """
+    seen, of = None, None
+    for stated in lesson.stated():
+        readout, argument = readouts.find(stated.readout)
+        if not readout.of_card and stated.setup is not None and stated.setup is not of:
+            seen, of = run(stated.setup), stated.setup
+        yield stated, readout.measure(seen, argument)
 
 
 def judged(trajectory: Trajectory) -> float:

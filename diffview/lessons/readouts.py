@@ -15,6 +15,7 @@ import numpy as np
 from diffview.engine.trajectory import StepRecord, Trajectory
 from diffview.errors import InputError
 from diffview.frames import curves
+from diffview.models import catalog
 from diffview.models.card import ModelCard
 
 
@@ -40,16 +41,24 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Readout:
-    """One thing that can be measured; `takes` says what its argument is, "" for none."""
+    """One thing that can be measured; `takes` says what its argument is, "" for none.
+
+    One `of_card` is read in a model's card: it needs no run.
+    """
 
     name: str
     help: str
-    measure: Callable[[Seen, str], float]
+    measure: Callable[[Any, str], float]
     takes: str = ""
 
+    @property
+    def of_card(self) -> bool:
+        """Whether it is of a model and of no run."""
+        return self.takes.startswith("model")
 
-def find(text: str) -> Callable[[Seen], float]:
-    """What measures `text`, NAME or NAME:ARGUMENT. Raises InputError naming the known ones."""
+
+def find(text: str) -> tuple[Readout, str]:
+    """The read-out that `text` names and its argument. Raises InputError naming the known ones."""
     name, _, argument = text.partition(":")
     readout = READOUTS.get(name)
     if readout is None:
@@ -59,7 +68,7 @@ def find(text: str) -> Callable[[Seen], float]:
         raise InputError(f"'{text}' is written {wanted}")
     if name == "curve":
         curves.find(argument)
-    return lambda seen: readout.measure(seen, argument)
+    return readout, argument
 
 
 def _weight(name: str) -> Callable[[Seen, str], float]:
@@ -87,13 +96,30 @@ def _rms(values: Any) -> float:
     return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
 
 
-def _figure(seen: Seen, argument: str) -> float:
-    value: Any = seen.card.figures
-    for key in argument.split("/"):
+def _card(model: str) -> ModelCard:
+    return catalog.find(model).card
+
+
+def _figure(seen: Seen | None, argument: str) -> float:
+    model, *keys = argument.split("/")
+    value: Any = _card(model).figures
+    for key in keys:
         value = value.get(key) if isinstance(value, Mapping) else None
     if not isinstance(value, int | float):
-        raise InputError(f"the card of '{seen.card.id}' has no figure '{argument}'")
+        raise InputError(f"the card of '{model}' has no figure '{'/'.join(keys)}'")
     return float(value)
+
+
+def _numbers(seen: Seen | None, argument: str) -> float:
+    return math.prod(_card(argument).data_shape)
+
+
+def _pixels(seen: Seen | None, argument: str) -> float:
+    return math.prod(_card(argument).shown_shape)
+
+
+def _thousands(seen: Seen | None, argument: str) -> float:
+    return _card(argument).parameters / 1000
 
 
 def _effective(seen: Seen, argument: str) -> float:
@@ -131,10 +157,10 @@ _ALL = (
     Readout("steps", "the steps of the run", lambda seen, _: seen.run.spec.n_steps),
     Readout("nfe", "evaluations of the network", lambda seen, _: seen.record.nfe),
     Readout("samples", "the samples of the run", lambda seen, _: seen.run.spec.batch),
-    Readout("numbers", "numbers in a sample", lambda seen, _: math.prod(seen.card.data_shape)),
-    Readout("pixels", "numbers in a picture", lambda seen, _: math.prod(seen.card.shown_shape)),
-    Readout("parameters", "weights of the network", lambda seen, _: seen.card.parameters),
-    Readout("figure", "a figure of the model's card", _figure, takes="key/key"),
+    Readout("numbers", "numbers in a sample of a model", _numbers, takes="model"),
+    Readout("pixels", "numbers in a picture of a model", _pixels, takes="model"),
+    Readout("thousands", "weights of a model's network, in thousands", _thousands, takes="model"),
+    Readout("figure", "a figure of a model's card", _figure, takes="model/key/key"),
     Readout("curve", "the mean over the samples of a curve here", _curve, takes="name"),
     Readout("to_end", "the rms difference of x̂₀ here and the picture at the end", _to_end),
     Readout("between", "the rms spread of the pictures at the end about their mean", _between),

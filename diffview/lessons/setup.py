@@ -50,8 +50,8 @@ class Setup:
 
     @property
     def workspace(self) -> str:
-        """The workspace to go to, "" for the one in front."""
-        return self.settings.get("workspace", "")
+        """The workspace to go to; a run is looked at in "denoising" where nothing is said."""
+        return self.settings.get("workspace", "denoising" if self.model else "")
 
     @property
     def panes(self) -> tuple[str | None, str | None]:
