@@ -58,7 +58,22 @@ def free(device: torch.device) -> int | None:
         import torch
 
         return int(torch.cuda.mem_get_info(device)[0])
+    return host_free()
+
+
+def host_free() -> int | None:
+    """Bytes that are free in the computer's own memory; None where nobody can tell."""
     return _least(_available(), _cgroup())
+
+
+def foreseen(parameters: int, dtype: str) -> str:
+    """What the weights will take as `dtype`, in words, and what is free; without torch."""
+    room, whole = host_free(), WHOLE * parameters
+    if dtype == "auto":
+        dtype = "float32" if room is None or 2 * whole <= room else "bfloat16"
+    need = whole if dtype == "float32" else HALF * parameters
+    left = "" if room is None else f", {gigabytes(room)} of memory are free"
+    return f"Weights {gigabytes(need)} as {dtype}{left}"
 
 
 def check_weights(parameters: int, itemsize: int, device: torch.device, name: str) -> None:

@@ -21,6 +21,20 @@ COMMANDS = (
     Command(
         "open", "File", "Open…", ("Ctrl+O",), "Open a model, a saved run, or an exported file"
     ),
+    Command(
+        "open_folder",
+        "File",
+        "Open folder…",
+        ("Ctrl+Shift+O",),
+        "Open a model's folder, a folder of pictures, or an export",
+    ),
+    Command(
+        "fetch",
+        "File",
+        "Fetch from the hub…",
+        (),
+        "Look up a model of the Hugging Face hub by its id, and fetch it",
+    ),
     Command("save", "File", "Save session…", ("Ctrl+S",), "Keep this run as a file"),
     Command(
         "export", "File", "Export…", ("Ctrl+E",), "Write pictures, an animation, or the numbers"

@@ -28,6 +28,7 @@ from diffview.ui.commands import PREFERENCES
 from diffview.ui.controller import Controller
 from diffview.ui.dialogs import LEAST_MB, MOST_MB
 from diffview.ui.jobs import ModelSource
+from diffview.ui.log_notices import LogNotices
 from diffview.ui.settings import Settings
 from diffview.ui.state import Notice
 from diffview.ui.window import MainWindow
@@ -69,7 +70,12 @@ class Session:
         self.window = MainWindow(self.controller, self.filing, settings, self._runner)
         self.window.use_theme(settings.get("theme", PREFERENCES["theme"]))
         self.window.closed.connect(self.close)
+        self._log_notices = LogNotices(self.window)
+        self._log_notices.noticed.connect(self.window.tell)
+        self.window.library.listed.connect(self._on_listed)
+        self._waiting = False
         self._begin(model, run, file)
+        self.window.library.list_own()
 
     def _runner(self, name: str) -> JobRunner:
         """A job runner that is closed with the session."""
@@ -87,22 +93,40 @@ class Session:
         elif file is not None:
             self.window.files.open(places.expanded(file))
         else:
-            if model is None:
-                self._recall()
-            if self.settings.get("autorun", PREFERENCES["autorun"]):
-                # Not before: importing torch would keep the window from being painted.
-                self._first_paint = _FirstPaint(
-                    self.window.central.current, self.controller.request_run
-                )
+            self._waiting = model is None and not self._recall()
+            if not self._waiting:
+                self._start()
         self.controller.forget_past()
 
-    def _recall(self) -> None:
+    def _start(self) -> None:
+        """The first run, where one is wanted; of a large model it is asked for."""
+        autorun = self.settings.get("autorun", PREFERENCES["autorun"])
+        if autorun and not state.is_large(self.controller.card):
+            # Not before: importing torch would keep the window from being painted.
+            self._first_paint = _FirstPaint(
+                self.window.central.current, self.controller.request_run
+            )
+
+    def _on_listed(self) -> None:
+        """A person's own models are there: the one of the last launch among them, perhaps."""
+        if self._waiting:
+            self._waiting = False
+            self._recall()
+            self._start()
+            self.controller.forget_past()
+
+    def _recall(self) -> bool:
+        """Choose as the last launch did; says whether the model of that is there."""
         remembered = self.settings.get("choices", {})
         try:
             if remembered:
-                self.controller.restore(state.from_spec(specs.from_json(remembered)))
+                choices = state.from_spec(specs.from_json(remembered))
+                if choices.model_id not in self.controller.shelf.sources:
+                    return False
+                self.controller.restore(choices)
         except InputError as error:
             log.warning("the remembered choices cannot be used: %s", error)
+        return True
 
     def show(self) -> None:
         """Show the window, and what went wrong while starting."""
@@ -113,6 +137,7 @@ class Session:
 
     def close(self) -> None:
         """Stop every job and join the threads; harmless a second time."""
+        self._log_notices.close()
         self.controller.close()
         for runner in self._runners:
             if runner not in _stuck and not runner.close():

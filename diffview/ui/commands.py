@@ -41,6 +41,7 @@ class Commands:
             action.triggered.connect(partial(self.do, command.name))
             menus[command.menu].addAction(action)
         self._build_view_menu(menus["View"])
+        self._build_recent_menu(menus["File"])
 
     def _action(self, name: str, text: str, keys: tuple[str, ...], help: str) -> QAction:
         action = QAction(text, self._window)
@@ -65,6 +66,16 @@ class Commands:
         for dock in self._window.docks:
             menu.addAction(dock.toggleViewAction())
 
+    def _build_recent_menu(self, menu: QMenu) -> None:
+        library, panel = self._window.library, self._window.model_panel
+        recent = QMenu("Opened last", menu)
+        recent.setToolTipsVisible(True)
+        menu.insertMenu(self.actions["save"], recent)
+        for one in (recent, panel.recent):
+            one.aboutToShow.connect(partial(library.fill_recent, one))
+            one.triggered.connect(library.open_recent)
+            library.fill_recent(one)
+
     def do(self, name: str, *_: object) -> None:
         """Do a command by its name."""
         if not self._window.central.current.do(name):
@@ -75,6 +86,14 @@ class Commands:
     def open(self) -> None:
         """Ask for a file and open it."""
         self._window.files.ask_open()
+
+    def open_folder(self) -> None:
+        """Ask for a folder and open it."""
+        self._window.files.ask_open_folder()
+
+    def fetch(self) -> None:
+        """Look up a model of the hub, and fetch it."""
+        self._window.library.ask_hub()
 
     def save(self) -> None:
         """Ask for a name and save the run."""

@@ -5,10 +5,12 @@ What runs in the worker threads: generators, without Qt.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from diffview import tensorfile
 from diffview.engine import session
@@ -17,10 +19,14 @@ from diffview.exporters import carriers, recipe
 from diffview.frames import picture_file
 from diffview.models import catalog, facts, hf, pickled, sampling
 from diffview.models.catalog import Entry
-from diffview.models.hf import folder
+from diffview.models.hf import folder, hub
+from diffview.models.hf.hub import Found, Progress
 from diffview.ui import guide_source
 from diffview.ui.guide_source import GuideSource
 from diffview.ui.jobs import FileSource, ModelSource
+
+TOLD_EVERY = 0.1
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +133,37 @@ def converted(path: Path) -> Iterator[Any]:
     """The tensors of a pickled checkpoint as a file among the models, and that model."""
     made = pickled.convert(path, catalog.checked_models_folder())
     yield of_entry(catalog.at(made))
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """A model on the hub, where it would go, whether it is there, bytes an earlier try left."""
+
+    found: Found
+    target: Path
+    whole: bool
+    there: int
+
+
+def looked_up(model_id: str) -> Iterator[Lookup]:
+    """What the hub has of this name. Raises as `hub.look`."""
+    models = catalog.checked_models_folder()
+    found = hub.look(model_id)
+    target = models / found.folder_name
+    yield Lookup(found, target, target.exists(), hub.there(found, models))
+
+
+def fetched(found: Found) -> Iterator[Any]:
+    """Bring a model of the hub: its Progress at most every TOLD_EVERY seconds, then the model."""
+    models = catalog.checked_models_folder()
+    told = 0.0
+    with closing(cast("Generator[Progress]", hub.fetch(found, models))) as steps:
+        for step in steps:
+            # The cancel is looked for wherever something is told.
+            if time.monotonic() - told > TOLD_EVERY or step.done == step.total:
+                told = time.monotonic()
+                yield step
+    yield of_entry(catalog.at(models / found.folder_name))
 
 
 def _is_plain_picture(path: Path) -> bool:

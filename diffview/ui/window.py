@@ -30,6 +30,7 @@ from diffview.ui.controller import Controller
 from diffview.ui.desk import Desk
 from diffview.ui.docks import CardDock
 from diffview.ui.files import Files
+from diffview.ui.library import Library
 from diffview.ui.panels.card import describe
 from diffview.ui.panels.condition_panel import ConditionPanel
 from diffview.ui.panels.guidance_panel import GuidancePanel
@@ -63,6 +64,7 @@ class MainWindow(QMainWindow):
         self.controller, self.settings = controller, settings
         self._runner_for = runner_for
         self.files = Files(controller, file_runner, settings, self)
+        self.library = Library(controller, runner_for, self)
         self._build()
         self._connect()
         self._restore()
@@ -143,6 +145,9 @@ class MainWindow(QMainWindow):
         self.export_button.clicked.connect(self.commands.export)
         self.model_panel.modelRequested.connect(c.choose_model)
         self.model_panel.openRequested.connect(self.commands.open)
+        self.model_panel.folderRequested.connect(self.commands.open_folder)
+        self.model_panel.hubRequested.connect(self.commands.fetch)
+        self.model_panel.placeRequested.connect(c.choose_place)
         self.condition_panel.conditionRequested.connect(c.choose_condition)
         self.condition_panel.negativeRequested.connect(c.choose_negative)
         self.guidance_panel.guidanceRequested.connect(c.choose_guidance)
@@ -168,6 +173,8 @@ class MainWindow(QMainWindow):
         c.begunAnew.connect(self.notices.forget)
         self.files.begunAnew.connect(self.notices.forget)
         self.files.noticed.connect(self.notices.show_notice)
+        self.library.noticed.connect(self.notices.show_notice)
+        self.library.openRequested.connect(self.files.open)
         self.files.pictureOpened.connect(self.central.take_picture)
         self.central.workspaceChanged.connect(self._on_workspace)
 
@@ -193,10 +200,17 @@ class MainWindow(QMainWindow):
 
     @Slot(object)
     def _on_model(self, card: ModelCard) -> None:
-        self.model_panel.show_model(card)
+        c = self.controller
+        self.model_panel.show_model(card, c.source.facts)
+        self._show_place()
         self.condition_panel.show_model(card)
         self.guidance_panel.show_model(card)
         self.sampling_panel.show_model(card)
+
+    def _show_place(self) -> None:
+        source = self.controller.source
+        room = source.room if source.ready else None
+        self.model_panel.show_place(source.card, source.place, source.numbers, room)
 
     @Slot(object)
     def _on_choices(self, choices: Choices) -> None:
@@ -221,6 +235,7 @@ class MainWindow(QMainWindow):
     @Slot(object)
     def _on_run_replaced(self, run: Trajectory) -> None:
         self._show_hint()
+        self._show_place()
 
     @Slot(object)
     def _on_run_grew(self, run: Trajectory) -> None:
@@ -293,7 +308,8 @@ class MainWindow(QMainWindow):
     def _losses(self) -> list[str]:
         """What would be lost by closing now, in words."""
         c = self.controller
-        return self.files.losses() + loss_of(c.run, self.files.saved, c.activity.busy)
+        losses = self.files.losses() + self.library.losses()
+        return losses + loss_of(c.run, self.files.saved, c.activity.busy)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Files may be dropped anywhere on the window."""

@@ -130,6 +130,12 @@ def _weights(own: list[str], stem: str) -> list[str]:
     )
 
 
+def there(found: Found, models: Path) -> int:
+    """Bytes of the model that an earlier time has left, to go on from."""
+    underway = models / UNDERWAY / found.folder_name
+    return sum(path.stat().st_size for path in underway.rglob("*") if path.is_file())
+
+
 def fetch(found: Found, models: Path) -> Iterator[Progress]:
     """Bring the model into `models`; a generator, so a job. The last Progress has the folder's
     name. Closing it keeps what is there for the next time.
@@ -139,7 +145,7 @@ def fetch(found: Found, models: Path) -> Iterator[Progress]:
     target, underway = models / found.folder_name, models / UNDERWAY / found.folder_name
     if target.exists():
         raise InputError(f"{target} is there already: remove it to fetch the model again")
-    _check_disk(found, models, underway)
+    _check_disk(found, models)
     done = 0
     for file in found.files:
         for there in _bring(found, file, underway / file.name):
@@ -184,10 +190,9 @@ def _check_whole(partial: Path, file: File) -> None:
         raise DiffviewError(f"{file.name} arrived damaged and was removed: fetch the model again")
 
 
-def _check_disk(found: Found, models: Path, underway: Path) -> None:
+def _check_disk(found: Found, models: Path) -> None:
     models.mkdir(parents=True, exist_ok=True)
-    there = sum(p.stat().st_size for p in underway.rglob("*") if p.is_file())
-    need, free = found.size - there, shutil.disk_usage(models).free
+    need, free = found.size - there(found, models), shutil.disk_usage(models).free
     if need > free:
         raise InputError(
             f"'{found.id}' takes {memory.gigabytes(need)} more, {models} has "

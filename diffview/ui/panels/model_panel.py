@@ -1,25 +1,56 @@
-"""The model panel: what can be run, and what the chosen model is."""
+"""The model panel: what can be run, what the chosen model is, and where it computes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 
-from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QLabel, QListWidget, QListWidgetItem, QPushButton, QWidget
+from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtGui import QTextOption
+from PySide6.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QMenu,
+    QPushButton,
+    QTextBrowser,
+    QWidget,
+)
 
+from diffview.models import facts, memory
 from diffview.models.card import ModelCard
-from diffview.ui.panels.card import Card, describe, silent
+from diffview.models.facts import Facts
+from diffview.models.memory import Room
+from diffview.ui.panels.card import Card, describe, labelled, narrow, silent
+from diffview.ui.panels.fold import Fold
 
 ID_ROLE = Qt.ItemDataRole.UserRole
 ROW_HEIGHT = 28
 MAX_ROWS = 4
+DEVICES = ("auto", "cpu", "cuda", "mps")
+FACTS_HEIGHT = 260
+"""Of the list of facts, where it is not shorter (px)."""
+NUMBERS_HELP = (
+    "The numbers that weights are held and computed in: float32 is exact, the others take half "
+    "the memory and are faster on a GPU. auto: float32 where it takes no more than half of the "
+    "memory"
+)
+DEVICE_HELP = (
+    "Where the model computes. auto: the fastest there is. The model is opened anew there"
+)
 
 
 class ModelPanel(Card):
-    """A list of models, a line about the chosen one, and a button to open more."""
+    """A list of models, a line about the chosen one, all that is known of it, and ways to more."""
 
     modelRequested = Signal(str)
     openRequested = Signal()
+    folderRequested = Signal()
+    hubRequested = Signal()
+    placeRequested = Signal(str, str)
+    """Device and number type."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("MODEL", parent)
@@ -33,24 +64,70 @@ class ModelPanel(Card):
         self.about = QLabel()
         self.about.setWordWrap(True)
         self.about.setProperty("role", "muted")
+        self.fold = Fold("about the model", "modelFold")
         self.open = QPushButton("Open…")
         describe(self.open, "Open a model or a run", "Open a model, a saved run, or an exported "
-                 "picture (Ctrl+O)", "openButton")  # fmt: skip
+                 "picture: a file, a folder, or from the hub", "openButton")  # fmt: skip
+        self._build_menu()
+        self._build_more()
+        self.corner.addWidget(self.fold.button)
         self.corner.addWidget(self.open)
         self.body.addWidget(self.list)
         self.body.addWidget(self.about)
+        self.body.addWidget(self.fold)
+
+    def _build_menu(self) -> None:
+        menu = QMenu(self.open)
+        self.open_file = menu.addAction("File…")
+        self.open_folder = menu.addAction("Folder…")
+        self.open_hub = menu.addAction("From the hub…")
+        self.recent = menu.addMenu("Opened last")
+        self.recent.setToolTipsVisible(True)
+        self.open.setMenu(menu)
+
+    def _build_more(self) -> None:
+        self.facts = _FactList()
+        describe(self.facts, "About the model", "All that was read of this model", "modelFacts")
+        self.device, self.numbers = QComboBox(), QComboBox()
+        self.device.addItems(DEVICES)
+        describe(self.device, "Device", DEVICE_HELP, "deviceCombo")
+        describe(self.numbers, "Numbers", NUMBERS_HELP, "numbersCombo")
+        narrow(self.device, self.numbers)
+        self.memory = QLabel()
+        self.memory.setObjectName("memoryText")
+        self.memory.setWordWrap(True)
+        self.memory.setProperty("role", "muted")
+        self.memory.setToolTip(
+            "What the model takes, measured without running it, and what is free"
+        )
+        row = QHBoxLayout()
+        row.addLayout(labelled("Device", self.device), 1)
+        row.addLayout(labelled("Numbers", self.numbers), 1)
+        self.fold.body.addLayout(row)
+        self.fold.body.addWidget(self.memory)
+        self.fold.body.addWidget(self.facts)
 
     def _connect(self) -> None:
         self.list.currentItemChanged.connect(self._on_current)
-        self.open.clicked.connect(self.openRequested)
+        self.open_file.triggered.connect(self.openRequested)
+        self.open_folder.triggered.connect(self.folderRequested)
+        self.open_hub.triggered.connect(self.hubRequested)
+        self.device.currentIndexChanged.connect(self._on_place)
+        self.numbers.currentIndexChanged.connect(self._on_place)
 
     @Slot(QListWidgetItem, QListWidgetItem)
     def _on_current(self, item: QListWidgetItem | None, before: QListWidgetItem | None) -> None:
         if item is not None:
             self.modelRequested.emit(item.data(ID_ROLE))
 
+    @Slot(int)
+    def _on_place(self, row: int) -> None:
+        self.placeRequested.emit(self.device.currentText(), self.numbers.currentText())
+
     def show_models(self, cards: Sequence[ModelCard]) -> None:
         """List the models that can be sampled."""
+        chosen = self.list.currentItem()
+        before = "" if chosen is None else chosen.data(ID_ROLE)
         with silent(self.list):
             self.list.clear()
             for card in cards:
@@ -60,15 +137,67 @@ class ModelPanel(Card):
                 self.list.addItem(item)
         rows = max(1, min(self.list.count(), MAX_ROWS))
         self.list.setFixedHeight(rows * ROW_HEIGHT + 8)
+        self._mark(before)
 
-    def show_model(self, card: ModelCard) -> None:
-        """Mark the chosen model and say what it is."""
+    def _mark(self, model_id: str) -> None:
         with silent(self.list):
             for row in range(self.list.count()):
-                if self.list.item(row).data(ID_ROLE) == card.id:
+                if self.list.item(row).data(ID_ROLE) == model_id:
                     self.list.setCurrentRow(row)
+
+    def show_model(self, card: ModelCard, told: Facts = ()) -> None:
+        """Mark the chosen model and say what it is; `told` is all that is known, if more is."""
+        self._mark(card.id)
         self.about.setText(_summary(card))
-        self.about.setToolTip(_details(card))
+        self.about.setToolTip(card.description)
+        self.fold.show_changed(len(card.notes))
+        self.facts.show_facts(told or facts.of_card(card))
+
+    def show_place(
+        self, card: ModelCard, place: tuple[str, str], numbers: Sequence[str], room: Room | None
+    ) -> None:
+        """Where it computes, of what can be chosen, and what that takes."""
+        device, dtype = place
+        with silent(self.device, self.numbers):
+            self.device.setCurrentText(device)
+            self.numbers.clear()
+            self.numbers.addItems(list(numbers))
+            self.numbers.setCurrentText(dtype)
+        self.numbers.setEnabled(len(numbers) > 1)
+        text = memory.foreseen(card.parameters, dtype if len(numbers) > 1 else "float32")
+        if room is not None:
+            text += f". {memory.gigabytes(room.per_sample)} for each sample at work, "
+            text += f"{room.samples} at once"
+        self.memory.setText(text)
+        self.memory.setVisible(card.parameters > 0)
+
+
+class _FactList(QTextBrowser):
+    """Names above values, wrapped wherever they must be."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setOpenLinks(False)
+        self.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFixedHeight(FACTS_HEIGHT)
+
+    def minimumSizeHint(self) -> QSize:
+        """Any width will do."""
+        return QSize(60, FACTS_HEIGHT)
+
+    def show_facts(self, told: Facts) -> None:
+        """Replace what is shown; what is unusual comes first."""
+        unusual = [pair for pair in told if pair[0] == "note"]
+        others = [pair for pair in told if pair[0] != "note"]
+        self.setHtml("".join(_as_html(name, value) for name, value in (*unusual, *others)))
+
+
+def _as_html(name: str, value: str) -> str:
+    word = "unusual" if name == "note" else name
+    return (
+        f"<p style='margin:0 0 6px 0'><small><b>{escape(word)}</b></small><br>{escape(value)}</p>"
+    )
 
 
 def _shape(card: ModelCard) -> str:
@@ -92,11 +221,3 @@ def _summary(card: ModelCard) -> str:
 
 
 _PREDICTIONS = {"eps": "ε", "x0": "x₀", "v": "v"}
-
-
-def _details(card: ModelCard) -> str:
-    schedule = f"{card.schedule.name} schedule, T = {card.schedule.T}"
-    lines = [card.description, schedule, card.limits and f"Limits: {card.limits}", card.source]
-    lines.append(card.licence and f"Licence: {card.licence}")
-    lines.append(card.weights_sha256 and f"SHA-256 {card.weights_sha256[:16]}…")
-    return "\n\n".join(str(line) for line in lines if line)

@@ -1,0 +1,41 @@
+"""What is warned of while a model is opened and runs, said in the window too.
+
+The code below the window warns by the log (a tensor that is not finite, a prompt that was cut):
+it knows no window.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from PySide6.QtCore import QObject, Signal
+
+from diffview.ui.state import Notice
+
+SAID = "diffview.models.hf"
+"""The logger whose warnings are for people."""
+
+
+class LogNotices(QObject):
+    """`noticed` carries each warning, from whatever thread; `close()` ends it."""
+
+    noticed = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._handler = _Handler(self)
+        logging.getLogger(SAID).addHandler(self._handler)
+
+    def close(self) -> None:
+        """Listen no more."""
+        logging.getLogger(SAID).removeHandler(self._handler)
+
+
+class _Handler(logging.Handler):
+    def __init__(self, notices: LogNotices) -> None:
+        super().__init__(logging.WARNING)
+        self._notices = notices
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        self._notices.noticed.emit(Notice(text[:1].upper() + text[1:], "warning", topic="open"))
