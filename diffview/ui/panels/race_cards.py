@@ -61,7 +61,7 @@ class ClockCard(Card):
                 value.setProperty("role", "value")
                 value.setObjectName(f"race{NAMES[side]}_{key}")
                 value.setToolTip(help)
-                value.setAlignment(Qt.AlignmentFlag.AlignRight)
+                value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 grid.addWidget(value, row, 1 + side)
         for column in (1, 2):
             grid.setColumnStretch(column, 1)
