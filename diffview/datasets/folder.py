@@ -78,6 +78,15 @@ def read(folder: PictureFolder) -> LabelledPictures:
     return LabelledPictures(pictures, np.array(folder.labels, np.int64))
 
 
+def rule(shape: tuple[int, int, int]) -> str:
+    """What is done to each picture for it to have this shape, in words."""
+    channels, side, _ = shape
+    return (
+        "turned as the camera noted, put on white where it was transparent, cut to the middle "
+        f"square and scaled to {side} x {side} {'grey values' if channels == 1 else 'in colour'}"
+    )
+
+
 def square(picture: Image.Image, side: int, channels: int) -> NDArray[np.uint8]:
     """One picture (channels, side, side) by the rule of this module."""
     turned = ImageOps.exif_transpose(picture)

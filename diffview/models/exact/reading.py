@@ -5,7 +5,6 @@ Beside the estimate of a trained network at the same x_t it shows what memorisin
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -53,14 +52,14 @@ class Sum:
 class Reading:
     """free: over all pictures. under: over those of one class, None where none is asked for.
 
-    nearest, distance: the picture nearest to another estimate, and its root mean square distance
-    in data units; -1 and NaN where none was given.
+    nearest, distance: the picture nearest to each of other estimates, and its root mean square
+    distance in data units.
     """
 
     free: Sum
     under: Sum | None
-    nearest: int = -1
-    distance: float = math.nan
+    nearest: tuple[int, ...] = ()
+    distance: tuple[float, ...] = ()
 
     def at(self, guidance_scale: float) -> Float32:
         """x0_hat guided: free + gamma (under - free)."""
@@ -79,8 +78,8 @@ def read(
 ) -> Reading:
     """What the pictures say of x_t (*D) at a level, and of its class if one is given.
 
-    beside (*D) is an estimate whose nearest picture is looked for. Raises InputError at the clean
-    end, for a class that is not there, or a state of another shape.
+    beside (n, *D) are estimates whose nearest pictures are looked for. Raises InputError at the
+    clean end, for a class that is not there, or a state of another shape.
     """
     import torch
 
@@ -97,11 +96,11 @@ def read(
         twice = states.expand(2, *states.shape[1:])
         x0_hat, told = model.explained(twice, level, condition, MOST)
         sums = [_sum(model, x0_hat, told, 0, None), _sum(model, x0_hat, told, 1, label)]
-    number, distance = -1, math.nan
-    if beside is not None:
-        found, away = model.nearest(torch.from_numpy(np.array(beside[None])))
-        number, distance = int(found[0]), float(away[0])
-    return Reading(sums[0], sums[1] if len(sums) > 1 else None, number, distance)
+    under = sums[1] if len(sums) > 1 else None
+    if beside is None:
+        return Reading(sums[0], under)
+    number, away = model.nearest(torch.from_numpy(np.array(beside)))
+    return Reading(sums[0], under, tuple(number.tolist()), tuple(away.tolist()))
 
 
 def _check_label(model: ExactPictures, label: int) -> None:

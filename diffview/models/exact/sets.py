@@ -60,7 +60,14 @@ def folder_card(path: Path) -> ModelCard:
         found.classes,
         len(found),
         sha256=found.sha256,
+        more=f" Each was {folder.rule(found.shape)}; {_labels(found)}.",
     )
+
+
+def _labels(found: PictureFolder) -> str:
+    if not found.classes:
+        return "there are no sub-folders, so no classes"
+    return f"its {len(found.classes)} sub-folders are the classes"
 
 
 def _card(
@@ -72,9 +79,11 @@ def _card(
     *,
     data_licence: str = "",
     sha256: str = "",
+    more: str = "",
 ) -> ModelCard:
     check_memory(count, shape)
     size = "x".join(map(str, shape))
+    megabytes = round(memory_needed(count, shape) / 1e6)
     return ModelCard(
         id=id,
         title=title,
@@ -84,11 +93,12 @@ def _card(
         schedule=schedules.named("cosine"),
         classes=classes,
         description=f"The exact denoiser of {count} pictures of {size}: it weighs every one of "
-        f"them at every step, and takes {memory_needed(count, shape) / 1e6:.0f} MB of memory.",
+        f"them at every step, and takes {megabytes} MB of memory.{more}",
         limits="Not trained: it knows these pictures by heart, so every run ends on one of them.",
         source="computed from the pictures (Karras et al. 2022, arXiv 2206.00364, eq. 57)",
         licence="MIT",
         data_licence=data_licence,
         weights_sha256=sha256,
         defaults={"sampler": "ddim", "steps": 50, "guidance": 1.0},
+        figures={"pictures": count, "megabytes": megabytes},
     )
