@@ -261,7 +261,7 @@ def _missing(choices: Choices, guidable: bool) -> str:
     if kind == "cfg" and not guidable and choices.condition is not None:
         return "This model has no way to do without a class, so there is nothing to steer from."
     if kind != "autoguidance" and choices.condition is None:
-        return "No class is chosen, so there is nothing to steer to."
+        return "No class or prompt is chosen, so there is nothing to steer to."
     return ""
 
 

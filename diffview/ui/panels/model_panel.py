@@ -70,10 +70,12 @@ class ModelPanel(Card):
                  "picture: a file, a folder, or from the hub", "openButton")  # fmt: skip
         self._build_menu()
         self._build_more()
-        self.corner.addWidget(self.fold.button)
         self.corner.addWidget(self.open)
+        row = QHBoxLayout()
+        row.addWidget(self.about, 1)
+        row.addWidget(self.fold.button, 0, Qt.AlignmentFlag.AlignTop)
         self.body.addWidget(self.list)
-        self.body.addWidget(self.about)
+        self.body.addLayout(row)
         self.body.addWidget(self.fold)
 
     def _build_menu(self) -> None:
