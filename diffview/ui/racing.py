@@ -308,5 +308,5 @@ def missing(model_id: str) -> str:
     """What to do about a model that is not here."""
     return (
         f"The model '{model_id}' is not here.\nChoose another one above, open its file with "
-        f"Ctrl+O, or train it: diffview train {model_id}"
+        f"Ctrl+O, or train it:\ndiffview train {model_id}"
     )

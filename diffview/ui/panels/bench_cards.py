@@ -42,7 +42,7 @@ class WeightCard(Card):
         self.spin = QDoubleSpinBox(minimum=0, maximum=HIGHEST, singleStep=0.25, decimals=2)
         self.spin.setKeyboardTracking(False)
         describe(self.spin, "Weight, as a number", HELP, "benchWeightSpinBox")
-        self.presets = tuple(QPushButton(f"γ = {weight:g}") for weight in WEIGHTS)
+        self.presets = tuple(QPushButton(f"{weight:g}") for weight in WEIGHTS)
         for button, weight in zip(self.presets, WEIGHTS, strict=True):
             button.setCheckable(True)
             describe(button, f"Weight {weight:g}", f"The lecture's weight {weight:g}",

@@ -69,7 +69,7 @@ class BenchSide(QWidget):
         self.most = FittingLabel()
         self.most.setProperty("role", "muted")
         self.most.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self.most.setToolTip("The largest absolute value of the gradient's picture")
+        self.most.setToolTip("Full colour: the largest absolute value of this gradient")
         self.gradient = GridView()
         self.gradient.setMinimumSize(100, 100)
         describe(self.gradient, f"Gradient of the {name.lower()} classifier",
@@ -92,7 +92,7 @@ class BenchSide(QWidget):
 
     def show_gradient_size(self, values: np.ndarray | None) -> None:
         """Its largest value."""
-        text = "" if values is None else f"max {float(np.abs(values).max()):.2g}"
+        text = "" if values is None else f"±{float(np.abs(values).max()):.2g}"
         self.most.setText(text)
 
     def show_curves(self, t: Sequence[float], verdicts: Sequence[Verdicts], sample: int) -> None:

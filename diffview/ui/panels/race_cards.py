@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QDoubleSpinBox, QGridLayout, QLabel, QSpinBox
+from PySide6.QtWidgets import QDoubleSpinBox, QGridLayout, QLabel, QSpinBox, QWidget
 
 from diffview.engine.trajectory import Trajectory
 from diffview.frames import clock
@@ -123,14 +123,16 @@ class EntrantCard(Card):
         self.sampler = QLabel("–")
         self.sampler.setProperty("role", "muted")
         self.sampler.setWordWrap(True)
-        row = QGridLayout()
+        self.fields = QWidget()
+        row = QGridLayout(self.fields)
+        row.setContentsMargins(0, 0, 0, 0)
         row.setHorizontalSpacing(8)
         for column, (text, field) in enumerate((("Steps", self.steps), ("γ", self.gamma))):
             field.setKeyboardTracking(False)
             narrow(field)
             row.addLayout(labelled(text, field), 0, column)
         self.body.addWidget(self.sampler)
-        self.body.addLayout(row)
+        self.body.addWidget(self.fields)
         self.steps.valueChanged.connect(self._ask)
         self.gamma.valueChanged.connect(self._ask)
 
@@ -143,9 +145,9 @@ class EntrantCard(Card):
         stand."""
         self.sampler.setText(words)
         if choices is None or card is None:
-            self.steps.setEnabled(False)
-            self.gamma.setEnabled(False)
+            self.fields.hide()
             return
+        self.fields.show()
         self.steps.setEnabled(not choices.by_token)
         self.gamma.setEnabled(card.guidable and choices.condition is not None)
         most = choices.n_steps if choices.by_token else card.schedule.T

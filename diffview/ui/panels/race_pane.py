@@ -121,6 +121,10 @@ class RacePane(QFrame):
                     rows.item(place).setToolTip(reason)
             self.model.setCurrentIndex(self.model.findData(chosen))
 
+    def show_nothing(self) -> None:
+        """There is no run on this side to choose a quantity of."""
+        self.quantity.setEnabled(False)
+
     def show_kind(self, *, guided: bool, by_token: bool) -> None:
         """Offer what a run of this kind has, and begin with what says most of it."""
         has = [
@@ -129,6 +133,7 @@ class RacePane(QFrame):
             if not quantity.lacking(by_token=by_token, guided=guided)
         ]
         names = [quantity.name for quantity in has]
+        self.quantity.setEnabled(True)
         if names != [self.quantity.itemData(row) for row in range(self.quantity.count())]:
             with silent(self.quantity):
                 self.quantity.clear()

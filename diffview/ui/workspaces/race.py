@@ -243,7 +243,11 @@ class Race(Workspace):
         entrants = self.racing.entrants
         for pane, entrant in zip(self.panes, entrants, strict=True):
             pane.show_choices(self._choices(), entrant.choice)
-            if entrant.card is not None and entrant.run is None:
+            if entrant.run is not None:
+                continue
+            if entrant.card is None:
+                pane.show_nothing()
+            else:
                 pane.show_kind(guided=False, by_token=entrant.card.by_token)
         left, right = (one.choice for one in entrants)
         self.head.show_pair((left, right))
