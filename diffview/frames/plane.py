@@ -21,7 +21,7 @@ Rgb = tuple[int, int, int]
 
 DOTS = 20_000
 """Up to so many particles are drawn as dots, more as a histogram of single pixels."""
-FULL_WEIGHT = 64
+FULL_WEIGHT = 28
 """The weight of the middle of a dot; a picture's strengths are sums of weights, held at 255."""
 SUN = np.array([-0.5, 0.6, 0.62])
 """Where the light of a relief comes from: left, above, and from the reader's side."""
@@ -57,7 +57,7 @@ def splat(points: ArrayLike, window: Window, size: tuple[int, int], radius: floa
     index = row * np.int32(width) + column
     if not radius:
         counts = np.bincount(index, minlength=width * height)
-        return _held(counts * (FULL_WEIGHT // 2)).reshape(height, width)
+        return _held(counts * FULL_WEIGHT).reshape(height, width)
     sums = np.zeros(width * height, np.uint16)
     counts = np.bincount(index, minlength=width * height)
     occupied = np.flatnonzero(counts)
@@ -128,11 +128,13 @@ def relief(heights: Float64, low: Rgb, high: Rgb, span: float, steep: float = 1.
     above = np.clip(heights - np.nanmin(heights), 0, span)
     share = above / (span or 1.0)
     out = _blend(share**0.6, low, high)
-    dx, dy = np.gradient(share * len(share) * 0.35 * steep)
+    slopes = np.gradient(share * len(share) * 0.35 * steep)
+    # A cliff is not much darker than a slope: colours must stay readable on it.
+    dx, dy = (slope / np.sqrt(1 + slope**2) for slope in slopes)
     normal = np.stack([-dx, -dy, np.ones_like(dx)], axis=-1)
     normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
     light = normal @ (SUN / np.linalg.norm(SUN))
-    shade = 1 + 0.55 * (light - SUN[2] / np.linalg.norm(SUN))
+    shade = 1 + 0.42 * (light - SUN[2] / np.linalg.norm(SUN))
     shaded = out[..., :3] * shade.T[::-1, :, None]
     out[..., :3] = np.rint(np.clip(np.nan_to_num(shaded), 0, 255))
     return out

@@ -24,7 +24,8 @@ CELLS = 120
 MOST_CELLS = 30_000
 ARROWS = 17
 """Arrows along the shorter side."""
-LINES = 12
+LINES, ESTIMATES = 12, 8
+"""Lines of flow, and arrows of the estimate, along the shorter side."""
 SPAN = 12.0
 """Energies are told apart up to so many nats above the lowest."""
 DENSITY_SHARES = (0.02, 0.1, 0.25, 0.5, 0.75)
@@ -85,7 +86,8 @@ def draw(field: GuidedField, gamma: float) -> Drawn:
     empty = np.empty((0, 2, 2))
     step = _nice(SPAN / 8)
     places, gap = _raster(field.grid, ARROWS)
-    coarse, _ = _raster(field.grid, LINES)
+    seeds, _ = _raster(field.grid, LINES)
+    coarse, _ = _raster(field.grid, ESTIMATES)
     vectors = np.nan_to_num(at(part.score, axes, places))
     unit = _unit(vectors)
     return Drawn(
@@ -104,7 +106,7 @@ def draw(field: GuidedField, gamma: float) -> Drawn:
         score=(places, places + _bounded(vectors / unit) * gap * 0.92),
         arrow_unit=unit,
         estimate=(coarse, at(field.x0_hat(gamma), axes, coarse)),
-        flow=_flow(field, gamma, axes, coarse),
+        flow=_flow(field, gamma, axes, seeds),
     )
 
 

@@ -46,8 +46,8 @@ LAYERS = (
 )  # fmt: skip
 ON_AT_FIRST = frozenset({"contours", "score", "particles", "samples", "paths"})
 HEIGHTS = (
-    ("density", "Density p", "p(x_t), per unit²: how likely a place is"),
-    ("energy", "Energy −log p", "−log p(x_t) in nats above its lowest, as a landscape: samples "
+    ("density", "Density", "p(x_t), per unit²: how likely a place is"),
+    ("energy", "Energy", "−log p(x_t) in nats above its lowest, as a landscape: samples "
      "roll down into the valleys"),
     ("none", "Nothing", "No colours under the layers"),
 )  # fmt: skip
@@ -73,7 +73,7 @@ def ground_of(drawn: Drawn, height: str) -> Ground | None:
         pixels = ramp(drawn.density, mixed("panel", "window", 0.5), hill(), most, power=0.55)
         return pixels, drawn.window
     if height == "energy" and drawn.energy is not None:
-        low, high = mixed("panel", "x0_hat", 0.5), mixed("panel", "x_t", 0.16)
+        low, high = mixed("panel", "x0_hat", 0.55), mixed("panel", "x_t", 0.14)
         return relief(drawn.energy, low, high, ENERGY_SPAN), drawn.window
     return None
 
@@ -108,14 +108,13 @@ def legend_of(drawn: Drawn, height: str, on: frozenset[str]) -> list[str]:
     lines = []
     if height == "density" and drawn.density is not None:
         most = float(drawn.density.max())
-        whose = f"{_density_name(drawn)} at {at}: up to {most:.3g} per unit²"
-        lines.append(whose)
+        lines.append(f"{at} · {_density_name(drawn)}: 0 to {most:.3g} per unit²")
     elif height == "energy" and drawn.energy is not None:
-        lines.append(f"−log {_density_name(drawn)} at {at}: 0 to {ENERGY_SPAN:g} nats")
+        lines.append(f"{at} · −log {_density_name(drawn)}: 0 to {ENERGY_SPAN:g} nats")
         if "contours" in on:
             lines.append(f"contours every {drawn.energy_step:g} nats")
     elif drawn.density is None:
-        lines.append(f"{at}: a network knows no density")
+        lines.append(f"{at} · a network knows no density")
     if "score" in on:
         lines.append(f"score: longest arrow {drawn.arrow_unit:g} per unit and more")
     return lines

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QWidget
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QGridLayout, QWidget
 
 from diffview.frames.plane import Window
 from diffview.ui.plane_lab import Place, PlaneLab
 from diffview.ui.views.plane_view import PlaneView
+from diffview.ui.widgets.math_label import MathLabel
 
 
 class PlanePage(QWidget):
@@ -61,3 +64,16 @@ def link(planes: tuple[PlaneView, ...]) -> None:
 
     for plane in planes:
         plane.windowChanged.connect(lambda _, leader=plane: follow(leader))
+
+
+def side_by_side(planes: Sequence[PlaneView], titles: Sequence[str]) -> QGridLayout:
+    """Planes of one width, each under its title."""
+    grid = QGridLayout()
+    grid.setSpacing(6)
+    for column, (plane, title) in enumerate(zip(planes, titles, strict=True)):
+        label = MathLabel(title)
+        grid.addWidget(label, 0, column, Qt.AlignmentFlag.AlignHCenter)
+        grid.addWidget(plane, 1, column)
+        grid.setColumnStretch(column, 1)
+    grid.setRowStretch(1, 1)
+    return grid

@@ -19,6 +19,8 @@ ToPixels = Callable[[Float64], Float64]
 HEAD, HEAD_ANGLE = 0.32, 0.45
 """An arrow's head: its share of the shaft, and half its opening in radians."""
 LONGEST_HEAD = 7.0
+LEAST = 1.5
+"""Shorter arrows, in pixels, are not drawn: they would be dots."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +70,8 @@ class Arrows:
         """Draw them."""
         painter.setPen(_pen(self.token, self.opacity, self.width))
         starts, ends = to_pixels(self.starts), to_pixels(self.ends)
+        seen = np.linalg.norm(ends - starts, axis=1) > LEAST
+        starts, ends = starts[seen], ends[seen]
         painter.drawLines(_lines(with_heads(starts, ends)))
         if self.dots:
             _dots(painter, ends, 2.4, self.token, self.opacity)

@@ -44,7 +44,7 @@ NUDGE = 0.04
 """A step of the probe by the keyboard, of the shorter side."""
 MOST_PIXELS = 900_000
 """Particles are drawn in the screen's own pixels up to so many, else in coarser ones."""
-TICK_PIXELS = 90.0
+TICK_PIXELS = 62.0
 
 Ground = tuple[Uint8, Window]
 """Colours (ny, nx, 4), the highest y first, and where they lie."""
@@ -278,7 +278,7 @@ class PlaneView(QWidget):
         radius = 0.0 if many else (1.9 if len(places) <= 2000 else 1.2) * scale
         strengths = splat(places, self.seen, size, radius)
         colour = theme.current().colour(token)
-        least = 0.42 if many else 0.75 if len(places) <= 2000 else 0.5
+        least = 0.42 if many else 0.7 if len(places) <= 2000 else 0.36
         self._pixels = tinted(strengths, (colour.red(), colour.green(), colour.blue()), least)
         return QImage(
             self._pixels.data, size[1], size[0], QImage.Format.Format_ARGB32_Premultiplied

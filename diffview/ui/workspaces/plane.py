@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import (
     QApplication,
@@ -14,13 +16,21 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from diffview.models.card import ModelCard
+from diffview.models.exact.mixture import Mixture
 from diffview.ui.desk import Desk
+from diffview.ui.jobs import ModelSource
 from diffview.ui.notices import notice_of
 from diffview.ui.panels.card import describe
+from diffview.ui.panels.plane_draw import DrawPage
+from diffview.ui.panels.plane_energy import EnergyPage
 from diffview.ui.panels.plane_explore import ExplorePage
 from diffview.ui.panels.plane_gallery import Gallery
+from diffview.ui.panels.plane_guidance import GuidancePage
+from diffview.ui.panels.plane_learn import LearnPage
 from diffview.ui.panels.plane_page import PlanePage
 from diffview.ui.plane_lab import Place, PlaneLab
+from diffview.ui.plane_timeline import PlaneTimeline
 from diffview.ui.state import Notice
 from diffview.ui.workspaces import Workspace, workspace
 
@@ -41,6 +51,7 @@ class PlaneWorkspace(Workspace):
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
         self.lab = PlaneLab(desk, self)
+        self.timeline = self.strip = PlaneTimeline(desk.store, self.lab)
         self.pages: dict[str, PlanePage] = {}
         self.name = EXPLORE
         self._build()
@@ -50,9 +61,19 @@ class PlaneWorkspace(Workspace):
 
     def _build(self) -> None:
         self.explore = ExplorePage(self.lab)
+        self.guidance = GuidancePage(self.lab, self.desk.jobs)
+        self.energy = EnergyPage(self.lab, self.desk.jobs)
+        self.learn = LearnPage(self.lab, self.desk.jobs)
+        self.draw = DrawPage(self.lab, self.desk.jobs)
         self._titles = (
             (EXPLORE, "Explore", "Density, energy, score, flow and particles at this step",
              self.explore),
+            ("guidance", "Guidance", "The density that γ is said to sample, beside what it gives",
+             self.guidance),
+            ("energy", "Energy", "An energy without Z, what Z costs, and why the score needs none",
+             self.energy),
+            ("learn", "Learn", "A small network learns the field while you look", self.learn),
+            (DRAW, "Draw", "Points drawn by hand, and the exact model that they are", self.draw),
         )  # fmt: skip
         self.gallery, self.stack = Gallery(), QStackedWidget()
         self.stack.addWidget(self.gallery)
@@ -98,6 +119,9 @@ class PlaneWorkspace(Workspace):
         self.gallery.modelRequested.connect(store.choose_model)
         self.gallery.drawRequested.connect(lambda: self.go_to(DRAW))
         self.explore.sampleRequested.connect(store.select_sample)
+        self.learn.modelMade.connect(self._on_made)
+        self.draw.modelMade.connect(self._on_drawn_model)
+        self.guidance.plot.placeRequested.connect(self._on_place)
         for page in self.pages.values():
             page.windowChanged.connect(self._on_window)
         for signal in (store.modelChanged, store.choicesChanged, store.runReplaced, store.runGrew,
@@ -120,6 +144,7 @@ class PlaneWorkspace(Workspace):
     def show_theme(self) -> None:
         """All pages in the present colours."""
         self.gallery.show_theme()
+        self.strip.show_theme()
         for page in self.pages.values():
             page.show_theme()
 
@@ -182,6 +207,33 @@ class PlaneWorkspace(Workspace):
     def _on_window(self, window: object) -> None:
         if self.in_front and self.page is not None:
             self.lab.see(self.page.window_seen)
+
+    @Slot(object)
+    def _on_made(self, model: Any) -> None:
+        """Choose a model that was made here."""
+        guidable = bool(model.card.classes)
+        self.desk.store.add_source(ModelSource(model.card, lambda _: model, guidable=guidable))
+
+    @Slot(object)
+    def _on_drawn_model(self, drawn: tuple[ModelCard, Mixture]) -> None:
+        """Choose the exact model of points that were drawn, and explore it."""
+        card, data = drawn
+
+        def make(device: str) -> Any:
+            from diffview.models.exact.mixture_denoiser import MixtureDenoiser
+
+            return MixtureDenoiser(card, data)
+
+        self.desk.store.add_source(ModelSource(card, make, guidable=bool(card.classes)))
+        self.go_to(EXPLORE)
+
+    @Slot(float)
+    def _on_place(self, step: float) -> None:
+        """Go to the record nearest to a step of the run."""
+        run = self.lab.run
+        if run is not None:
+            away = [abs(record.i - step) for record in run]
+            self.desk.store.scrub_to(away.index(min(away)))
 
     @Slot()
     def _on_store(self, *_: object) -> None:

@@ -1,0 +1,388 @@
+"""The 2-D lab's page on energy: a landscape, its Z, what Z costs, and who does not need it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QRectF, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QPainter, QPaintEvent
+from PySide6.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
+
+from diffview.engine.levels import NoiseLevel
+from diffview.errors import InputError
+from diffview.ui import theme
+from diffview.ui.jobs import ModelSource
+from diffview.ui.mailbox import Mailbox
+from diffview.ui.panels.card import Card, describe
+from diffview.ui.panels.plane_cards import PlaceCard, PlaneLevelCard, Rows
+from diffview.ui.panels.plane_page import PlanePage
+from diffview.ui.plane_lab import Answer, Place, PlaneLab
+from diffview.ui.plane_paint import ground_of, legend_of, still_of
+from diffview.ui.slices import Slices
+from diffview.ui.views.plane_shapes import Arrows
+from diffview.ui.views.plane_view import PlaneView
+from diffview.ui.widgets.math_label import MathLabel
+from diffview.ui.workers import JobRunner
+
+if TYPE_CHECKING:
+    from diffview.models.exact.partition import Partition
+    from diffview.models.exact.shift import Shift
+
+SHOWN = frozenset({"contours", "score"})
+FINENESS = (32, 64, 128)
+MEASURED = (1, 2, 3)
+BEYOND = (10, 784)
+"""Dimensions for which the cost is only foreseen; 784 are those of a picture of 28 x 28."""
+MOST_SHIFT = 5.0
+NOTCHES = 10
+_SHIFT = (
+    ("c", "c", "The constant that is added to the energy, in nats"),
+    ("z", r"Z = \int e^{-E}dx", "The partition function, summed over the grid"),
+    ("known", r"\text{by formula}", "Z = e^(−c), since p(x_t) itself is known and sums to 1"),
+    ("score", r"\text{change of the score}", "The largest change of −∂E/∂x by c at 64 places, by "
+     "automatic differentiation"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What Z takes in so many dimensions: log10 of the evaluations and of the seconds.
+
+    z and known are the sum over the grid and (Z in one dimension)^D, None beyond what is
+    measured; share is how much of it is done.
+    """
+
+    dims: int
+    evaluations: float
+    seconds: float
+    z: float | None = None
+    known: float | None = None
+    share: float = 1.0
+
+    @property
+    def measured(self) -> bool:
+        """Whether it was done, or is only foreseen."""
+        return self.z is not None
+
+
+def costs(done: dict[int, Partition]) -> list[Cost]:
+    """What was measured, by its dimensions, and what that foretells."""
+    out = []
+    for dims, part in sorted(done.items()):
+        first = done.get(1)
+        known = None if first is None else first.z**dims
+        share = part.done / part.total
+        seconds = math.log10(max(part.seconds, 1e-7))
+        out.append(Cost(dims, math.log10(part.total), seconds, part.z, known, share))
+    if not done:
+        return out
+    last = done[max(done)]
+    pace = math.log10(max(last.seconds, 1e-7) / last.done)
+    for dims in (d for d in (*MEASURED, *BEYOND) if d not in done):
+        evaluations = dims * math.log10(last.per_axis)
+        out.append(Cost(dims, evaluations, evaluations + pace))
+    return out
+
+
+class CostBars(QWidget):
+    """A bar for each number of dimensions, as long as the logarithm of its evaluations."""
+
+    ROW = 58
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._costs: list[Cost] = []
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setFixedHeight(self.ROW * (len(MEASURED) + len(BEYOND)))
+
+    def sizeHint(self) -> QSize:
+        return QSize(280, self.height())
+
+    def show_costs(self, shown: list[Cost]) -> None:
+        """Draw these."""
+        self._costs = shown
+        self.setAccessibleDescription(". ".join(" ".join(words_of(cost)) for cost in shown))
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        for row, cost in enumerate(self._costs):
+            self._paint(painter, row * self.ROW, cost)
+        painter.end()
+
+    def _paint(self, painter: QPainter, top: int, cost: Cost) -> None:
+        colours, flag = theme.current(), Qt.AlignmentFlag
+        name, duration, figures = words_of(cost)
+        line = QRectF(0, top, self.width(), 18)
+        painter.setPen(colours.colour("text"))
+        painter.drawText(line, flag.AlignLeft | flag.AlignVCenter, name)
+        painter.drawText(line, flag.AlignRight | flag.AlignVCenter, duration)
+        painter.setPen(colours.colour("muted"))
+        painter.drawText(line.translated(0, 31), flag.AlignLeft | flag.AlignVCenter, figures)
+        bar = QRectF(0, top + 21, self.width(), 8)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(colours.colour("groove"))
+        painter.drawRoundedRect(bar, 4, 4)
+        longest = max(one.evaluations for one in self._costs if one.dims <= BEYOND[0])
+        bar.setWidth(self.width() * min(1.0, cost.evaluations / longest) * cost.share)
+        painter.setBrush(colours.colour("x0_hat" if cost.measured else "disabled"))
+        painter.drawRoundedRect(bar, 4, 4)
+        if cost.evaluations > longest:  # it goes on, far out of the picture
+            painter.setPen(colours.colour("window"))
+            painter.drawText(bar.adjusted(0, -7, -4, 5), flag.AlignRight | flag.AlignVCenter, "»")
+
+
+def words_of(cost: Cost) -> tuple[str, str, str]:
+    """The dimensions, how long they take, and the evaluations with what came out."""
+    name = f"{cost.dims}-D" if cost.dims != BEYOND[-1] else f"{cost.dims}-D: 28 × 28 pixels"
+    duration = ("" if cost.measured else "about ") + _duration(cost.seconds)
+    figures = f"{_power(cost.evaluations)} evaluations"
+    if cost.z is not None and cost.known is not None and cost.share == 1:
+        figures += f" · Z = {cost.z:.4f}"
+    return name, duration, figures
+
+
+def _power(log10: float) -> str:
+    if log10 < 7:
+        return f"{round(10**log10):,}"
+    return f"10{_raised(round(log10))}"
+
+
+def _raised(number: int) -> str:
+    return "".join("⁰¹²³⁴⁵⁶⁷⁸⁹"[int(digit)] for digit in str(number))
+
+
+def _duration(log10: float) -> str:
+    """Seconds, given by their logarithm, in words."""
+    if log10 < 0:
+        milliseconds = 1000 * 10**log10
+        return f"{milliseconds:.2g} ms" if milliseconds < 100 else f"{milliseconds:.0f} ms"
+    if log10 < 2:
+        return f"{10**log10:.2g} s"
+    years = log10 - math.log10(365.25 * 86400)
+    if years < 0:
+        hours = 10 ** (log10 - math.log10(3600))
+        return f"{hours:.2g} hours" if hours < 48 else f"{hours / 24:.3g} days"
+    return f"{10**years:,.2g} years" if years < 4 else f"10{_raised(round(years))} years"
+
+
+class ShiftCard(Card):
+    """A constant added to the energy, and what it changes."""
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__("A CONSTANT IN THE ENERGY")
+        formula = MathLabel(r"E(x_{t}) = -\log p(x_{t}) + c")
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setRange(round(-MOST_SHIFT * NOTCHES), round(MOST_SHIFT * NOTCHES))
+        describe(self.slider, "Constant c", "A constant that is added to the energy, −5 to 5 nats",
+                 "energyShiftSlider")  # fmt: skip
+        self.rows = Rows("shift", _SHIFT)
+        self.words = QLabel("p = e⁻ᴱ / Z and the score −∇E stay as they are: Z swallows c, and a "
+                            "gradient does not see it. So a score needs no Z.")  # fmt: skip
+        self.words.setWordWrap(True)
+        self.words.setProperty("role", "muted")
+        for widget in (formula, self.slider, self.rows, self.words):
+            self.body.addWidget(widget)
+        self.slider.valueChanged.connect(self.changed)
+
+    @property
+    def constant(self) -> float:
+        """c in nats."""
+        return self.slider.value() / NOTCHES
+
+    def show_shift(self, shift: Shift | str) -> None:
+        """What it changes, or why that cannot be said."""
+        if isinstance(shift, str):
+            self.rows.show_nothing()
+            return
+        known = "none for p_γ" if shift.known is None else f"{math.exp(shift.known):.4g}"
+        self.rows.show_texts(
+            c=f"{shift.constant:.1f} nats".replace("-", "−"),
+            z=f"{math.exp(shift.log_z):.4g}",
+            known=known,
+            score=f"{shift.score_change:.1g} per unit",
+        )
+
+
+class EnergyPage(PlanePage):
+    """The energy of p(x_t) as a landscape; beside it the price of Z in more dimensions."""
+
+    def __init__(self, lab: PlaneLab, runner: JobRunner) -> None:
+        super().__init__(lab)
+        self._box, self._slices = Mailbox(runner, self), Slices(runner, self)
+        self._done: dict[int, Partition] = {}
+        self._front = False
+        self._build()
+        self._connect()
+
+    def _build(self) -> None:
+        self.plane = PlaneView("energyView")
+        describe(self.plane, "Energy landscape", "−log p in nats above its lowest, and the score, "
+                 "which leads downhill. Drag moves, the wheel zooms, 0 shows all again",
+                 "energyView")  # fmt: skip
+        self.planes = (self.plane,)
+        self.shift_card, self.level_card = ShiftCard(), PlaneLevelCard()
+        self.place_card = PlaceCard()
+        self.cards = (self.shift_card, self.level_card, self.place_card)
+        body = QHBoxLayout(self)
+        body.setContentsMargins(0, 0, 0, 0)
+        body.setSpacing(6)
+        body.addWidget(self.plane, 3)
+        body.addWidget(self._cost_panel(), 2)
+
+    def _cost_panel(self) -> QFrame:
+        panel = QFrame()
+        panel.setProperty("card", True)
+        title = QLabel("WHAT Z COSTS")
+        title.setProperty("role", "heading")
+        energy = MathLabel(r"E(x) = \sum_{d} (4 x_{d}^{2} - 1)^{2}")
+        energy.setToolTip("A double well in each dimension: 2^D valleys")
+        self.fineness = QComboBox()
+        for cells in FINENESS:
+            self.fineness.addItem(f"{cells} cells an axis", cells)
+        self.fineness.setCurrentIndex(1)
+        describe(self.fineness, "Cells along each axis", "A grid of n cells along each axis takes "
+                 "n^D evaluations of the energy", "zCellsCombo")  # fmt: skip
+        self.measure = QPushButton("Measure")
+        describe(self.measure, "Measure the cost of Z", "Sum e^(−E) over the grid in one, two and "
+                 "three dimensions, on this computer, now", "measureZButton")  # fmt: skip
+        self.bars = CostBars()
+        describe(
+            self.bars,
+            "Cost of Z by dimension",
+            "Evaluations of the energy, on a logarithmic "
+            "scale; amber: measured here, grey: foreseen at the same pace",
+            "zCostBars",
+        )
+        words = QLabel("Each dimension multiplies the price by the cells of an axis. A score "
+                       "model never pays it.")  # fmt: skip
+        words.setWordWrap(True)
+        words.setProperty("role", "muted")
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.fineness, 1)
+        buttons.addWidget(self.measure)
+        body = QVBoxLayout(panel)
+        body.setContentsMargins(12, 10, 12, 12)
+        body.setSpacing(8)
+        body.addWidget(title)
+        body.addWidget(energy)
+        body.addLayout(buttons)
+        body.addWidget(self.bars)
+        body.addWidget(words)
+        body.addStretch(1)
+        panel.setMinimumWidth(280)
+        return panel
+
+    def _connect(self) -> None:
+        self.plane.windowChanged.connect(self.windowChanged)
+        self.plane.probed.connect(self.lab.probe)
+        self.plane.unprobed.connect(self._on_unprobed)
+        self.shift_card.changed.connect(self._ask)
+        self.measure.clicked.connect(self._on_measure)
+        self.fineness.currentIndexChanged.connect(self._on_measure)
+        self._box.told.connect(self.shift_card.show_shift)
+        self._slices.told.connect(self._on_part)
+        for work in (self._box, self._slices):
+            work.failed.connect(self.lab.failed)
+
+    def enter(self) -> None:
+        """Measure once by itself."""
+        self._front = True
+        if not self._done:
+            self._on_measure()
+        self._ask()
+
+    def leave(self) -> None:
+        """Measure no more."""
+        self._front = False
+        self._slices.stop()
+
+    def show_theme(self) -> None:
+        """All of it in the colours of the present theme."""
+        self.show_field()
+        self.bars.update()
+
+    def show_step(self) -> None:
+        """The step that is looked at."""
+        lab = self.lab
+        spec, run = lab.spec, lab.run
+        of = 0 if run is None or spec is None else spec.n_steps
+        self.level_card.show_level(lab.level, lab.gamma if lab.guided else None, lab.step, of)
+        self._ask()
+
+    def show_field(self) -> None:
+        """The landscape."""
+        answer = self.lab.answer
+        if not isinstance(answer, Answer):
+            self.plane.show_ground(None)
+            return
+        drawn = answer.drawn
+        self.plane.show_ground(ground_of(drawn, "energy"))
+        self.plane.show_still(still_of(drawn, "energy", SHOWN))
+        self.plane.show_legend(legend_of(drawn, "energy", SHOWN))
+
+    def show_place(self, place: Place) -> None:
+        """What the model says under the mouse."""
+        if self.plane.probe is not None:
+            self.place_card.show_place(place)
+            arrow = Arrows(place.x_t[None], place.x0_hat[None], "x0_hat", 1.0, 2.0, dots=True)
+            self.plane.show_moving({"probe": arrow})
+
+    @Slot()
+    def _on_unprobed(self) -> None:
+        self.place_card.show_nothing()
+        self.plane.show_moving({"probe": None})
+
+    @Slot()
+    def _ask(self) -> None:
+        lab, source = self.lab, self.lab.source
+        if not self._front or source is None:
+            return
+        asked = (lab.level, lab.label, lab.gamma, self.shift_card.constant)
+        self._box.put(lambda: _shifted(source, *asked))
+
+    @Slot()
+    def _on_measure(self) -> None:
+        cells = self.fineness.currentData()
+        self._done = {}
+        self._slices.start(lambda: _parts(cells))
+
+    @Slot(object)
+    def _on_part(self, part: Partition) -> None:
+        self._done[part.dims] = part
+        self.bars.show_costs(costs(self._done))
+
+
+def _parts(cells: int) -> Iterator[Partition]:
+    from diffview.models.exact.partition import double_well, partitions
+
+    for _ in partitions(double_well, per_axis=8, dims=(1,)):
+        pass  # the first evaluation of all pays for what torch sets up
+    yield from partitions(double_well, per_axis=cells, dims=MEASURED)
+
+
+def _shifted(
+    source: ModelSource, level: NoiseLevel, label: int | None, gamma: float, constant: float
+) -> Iterator[Shift | str]:
+    from diffview.models.exact.shift import shift
+
+    try:
+        yield shift(source.model(), level, label, gamma, constant)
+    except InputError as error:
+        yield str(error)

@@ -1,0 +1,239 @@
+"""The 2-D lab's page on guidance: the tilted density beside what sampling with γ really gives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PySide6.QtCore import Qt, Slot
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout
+
+from diffview.frames.plane import Window, diverging, ramp
+from diffview.ui.panels.card import Card, FittingLabel, describe
+from diffview.ui.panels.plane_cards import ParticlesCard, PlaneLevelCard, Rows
+from diffview.ui.panels.plane_page import PlanePage, link, side_by_side
+from diffview.ui.plane_gaps import Gaps
+from diffview.ui.plane_lab import PlaneLab
+from diffview.ui.plane_paint import mixed, rgb
+from diffview.ui.views.curve_plot import Curve, CurvePlot
+from diffview.ui.views.plane_view import PlaneView
+from diffview.ui.workers import JobRunner
+
+if TYPE_CHECKING:
+    from diffview.models.exact.grid import Grid
+    from diffview.models.exact.plane import Gap
+
+HOME = 1.5
+NEAR, FAR = 1.15, 2.0
+"""Up to so many times what chance makes they agree, and beyond they differ."""
+_CHANCE = "What as many particles drawn from p_γ itself would have"
+_NUMBERS = (
+    ("tv", r"\text{TV from }\c{gamma}{p_{\gamma}}", "Total variation between the histogram and "
+     "p_γ: half the sum of the differences, the share of the probability that lies elsewhere"),
+    ("floor", r"\text{by chance alone}", _CHANCE),
+    ("kl", r"\text{KL from }\c{gamma}{p_{\gamma}}", "Sum of h log(h / p_γ) over the cells, nats"),
+    ("kl_floor", r"\text{by chance alone}", _CHANCE),
+    ("plain", r"\text{TV from }p(x|y)", "The same for the conditional density, that of γ = 1"),
+    ("outside", r"\text{outside of the cells}", "The share of the particles that no cell holds"),
+)  # fmt: skip
+
+
+class GapCard(Card):
+    """How far apart they are, in numbers and in words."""
+
+    def __init__(self) -> None:
+        super().__init__("HOW FAR APART")
+        self.numbers = Rows("gap", _NUMBERS)
+        self.words = QLabel(" ")
+        self.words.setWordWrap(True)
+        self.words.setObjectName("gapWords")
+        self.words.setMinimumHeight(6 * self.words.fontMetrics().lineSpacing())
+        self.words.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.body.addWidget(self.numbers)
+        self.body.addWidget(self.words)
+
+    def show_nothing(self, reason: str) -> None:
+        """There is nothing to compare."""
+        self.numbers.show_nothing()
+        self.words.setText(reason or "Particles are on their way…")
+
+    def show_gap(self, gap: Gap, plain: Gap, gamma: float, clean: bool) -> None:
+        """The distances, and what they say."""
+        apart, other = gap.distance, plain.distance
+        self.numbers.show_texts(
+            tv=f"{100 * apart.tv:.1f} %",
+            floor=f"{100 * apart.tv_floor:.1f} %",
+            kl=f"{apart.kl:.3f} nats" if apart.kl < 100 else "> 100 nats",
+            kl_floor=f"{apart.kl_floor:.3f} nats",
+            plain=f"{100 * other.tv:.1f} %",
+            outside=f"{100 * apart.outside:.2g} %",
+        )
+        self.words.setText(words_of(apart.tv, apart.tv_floor, gamma, clean))
+
+
+def words_of(tv: float, floor: float, gamma: float, clean: bool) -> str:
+    """What a distance says, in a sentence or two."""
+    if tv <= FAR * floor:
+        how = "They agree" if tv <= NEAR * floor else "They nearly agree"
+        return (
+            f"{how}: {100 * tv:.0f} % of the probability lies elsewhere, and chance alone "
+            f"makes {100 * floor:.0f} %."
+        )
+    where = "The samples are not those of" if clean else "At this t the particles do not follow"
+    why = (
+        " Each level's guided score is that of its own p_γ, but those densities are not noised "
+        "versions of one another."
+        if gamma not in (0, 1)
+        else " With γ = 1 or 0 the steps of the sampler are to blame: take more."
+    )
+    return (
+        f"{where} p_γ: {100 * tv:.0f} % of the probability lies elsewhere, {tv / floor:.0f} times "
+        f"what chance makes." + why
+    )
+
+
+class GuidancePage(PlanePage):
+    """Three planes over a plot: density, histogram, difference; their distance over the steps."""
+
+    def __init__(self, lab: PlaneLab, runner: JobRunner) -> None:
+        super().__init__(lab)
+        self.gaps = Gaps(lab, runner, self)
+        self._build()
+        self._connect()
+
+    def _build(self) -> None:
+        self.density, self.histogram, self.difference = (
+            PlaneView(name)
+            for name in ("tiltedDensityView", "guidedHistogramView", "gapDifferenceView")
+        )
+        self.planes = (self.density, self.histogram, self.difference)
+        link(self.planes)
+        describe(self.density, "The tilted density", "p_γ = p(x_t)^(1 − γ) p(x_t | y)^γ / Z, "
+                 "made to sum to 1 on the grid, per unit²", "tiltedDensityView")  # fmt: skip
+        describe(self.histogram, "What sampling gives", "How many particles there are per unit² "
+                 "at this step, as a share of all", "guidedHistogramView")  # fmt: skip
+        describe(self.difference, "The difference", "Histogram minus density: amber where there "
+                 "are too many particles, blue where too few", "gapDifferenceView")  # fmt: skip
+        self.plot = CurvePlot("step")
+        describe(self.plot, "Distance over the run", "Total variation between particles and p_γ "
+                 "at every step, in percent; faint: what chance makes. Click: go there",
+                 "gapPlot")  # fmt: skip
+        self.level_card, self.gap_card = PlaneLevelCard(), GapCard()
+        self.particles_card = ParticlesCard()
+        self.cards = (self.gap_card, self.level_card, self.particles_card)
+        titles = (
+            r"\c{gamma}{p_{\gamma}} = p(x_{t})^{1-\gamma} \, p(x_{t}|y)^{\gamma} / Z",
+            r"\text{what sampling with }\c{gamma}{\gamma}\text{ gives}",
+            r"\text{sampled minus }\c{gamma}{p_{\gamma}}",
+        )
+        body = QVBoxLayout(self)
+        body.setContentsMargins(0, 0, 0, 0)
+        body.setSpacing(6)
+        body.addLayout(side_by_side(self.planes, titles), 3)
+        body.addWidget(self._plot_panel(), 2)
+        for plane in self.planes:
+            plane.show_home(HOME)
+
+    def _plot_panel(self) -> QFrame:
+        panel = QFrame()
+        panel.setProperty("card", True)
+        title = QLabel("How far apart over the run")
+        title.setProperty("role", "heading")
+        remark = FittingLabel()
+        remark.setText("total variation, %   ·   faint: by chance alone")
+        remark.setProperty("role", "muted")
+        remark.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        head = QHBoxLayout()
+        head.addWidget(title)
+        head.addWidget(remark, 1)
+        body = QVBoxLayout(panel)
+        body.setContentsMargins(10, 8, 10, 6)
+        body.setSpacing(4)
+        body.addLayout(head)
+        body.addWidget(self.plot, 1)
+        return panel
+
+    def _connect(self) -> None:
+        self.gaps.changed.connect(self._show_gap)
+        self.gaps.failed.connect(self.lab.failed)
+        self.planes[0].windowChanged.connect(self.windowChanged)
+        self.particles_card.countRequested.connect(self.lab.choose_count)
+
+    def enter(self) -> None:
+        """Compare from now on."""
+        self.gaps.start()
+
+    def leave(self) -> None:
+        """Compare no more."""
+        self.gaps.stop()
+
+    def show_theme(self) -> None:
+        """All of it in the colours of the present theme."""
+        self.plot.show_theme()
+        self._show_gap()
+
+    def show_step(self) -> None:
+        """The step that is looked at."""
+        lab = self.lab
+        spec, run = lab.spec, lab.run
+        of = 0 if run is None or spec is None else spec.n_steps
+        self.level_card.show_level(lab.level, lab.gamma if lab.guided else None, lab.step, of)
+        self.plot.show_cursor(float(lab.step))
+
+    def show_particles(self) -> None:
+        """How many there are."""
+        self.particles_card.show_count(self.lab.count)
+        self.particles_card.show_progress(*self.lab.progress)
+
+    @Slot()
+    def _show_gap(self) -> None:
+        known = self.gaps.gap
+        self._show_curve()
+        if known is None:
+            self.gap_card.show_nothing(self.gaps.reason)
+            for plane in self.planes:
+                plane.show_ground(None)
+                plane.show_legend([])
+                plane.show_message(self.gaps.reason if plane is self.density else "")
+            return
+        gap, plain, step = known
+        particles = self.lab.particles
+        gamma = 1.0 if particles is None else particles.spec.guidance.scale
+        self.gap_card.show_gap(gap, plain, gamma, clean=step == self._steps)
+        self._show_planes(gap)
+
+    @property
+    def _steps(self) -> int:
+        particles = self.lab.particles
+        return 0 if particles is None else particles.spec.n_steps
+
+    def _show_planes(self, gap: Gap) -> None:
+        window, cell = _window(gap.grid), gap.grid.cell
+        density, histogram = gap.density / cell, gap.histogram / cell
+        most = float(max(density.max(), np.quantile(histogram, 0.998)))
+        ground = mixed("panel", "window", 0.5)
+        apart = float(np.abs(histogram - density).max())
+        self.density.show_ground((ramp(density, ground, rgb("gamma"), most, 0.6), window))
+        self.histogram.show_ground((ramp(histogram, ground, rgb("x_t"), most, 0.6), window))
+        colours = diverging(histogram - density, ground, rgb("x_t"), rgb("x0_hat"), apart)
+        self.difference.show_ground((colours, window))
+        for plane in self.planes:
+            plane.show_message("")
+        self.density.show_legend([f"0 to {most:.2g} per unit²"])
+        self.histogram.show_legend([f"0 to {most:.2g} per unit²"])
+        self.difference.show_legend([f"−{apart:.2g} to {apart:.2g} per unit²"])
+
+    def _show_curve(self) -> None:
+        steps = np.array(sorted(self.gaps.by_step))
+        if not len(steps):
+            self.plot.show_curves([])
+            return
+        apart = [self.gaps.by_step[step][0].distance for step in steps]
+        tv, floor = (
+            100 * np.array([getattr(d, name) for d in apart]) for name in ("tv", "tv_floor")
+        )
+        self.plot.show_curves([Curve(steps, floor, "text", faint=True), Curve(steps, tv, "gamma")])
+
+
+def _window(grid: Grid) -> Window:
+    return Window((grid.low[0], grid.low[1]), (grid.high[0], grid.high[1]))

@@ -1,0 +1,151 @@
+"""Fields over the plane: the same as the denoiser's own, closed forms, and what γ does to them."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from diffview.engine import schedules
+from diffview.engine.levels import CLEAN, NoiseLevel
+from diffview.errors import InputError
+from diffview.models.exact.fields import condition
+from diffview.models.exact.grid import Grid, square
+from diffview.models.exact.mixture import mixture, points
+from diffview.models.exact.plane import gap, gap_grid, guided_field
+from diffview.models.exact.toys import toys
+
+GRID = Grid((-2.2, -1.7), (1.8, 2.3), (17, 13))
+
+
+def of_denoiser(model, level, label=None):
+    """(score, log p) over GRID by the denoiser itself, which computes them in another way."""
+    x = torch.from_numpy(GRID.points())
+    given = condition(model, len(x), label)
+    score, log_p = model.score(x, level, given), model.log_prob(x, level, given)
+    return GRID.shaped(score.numpy()), GRID.shaped(log_p.numpy())
+
+
+@pytest.mark.parametrize("id", toys())
+def test_products_give_what_the_denoiser_gives(id, exact_model, level):
+    model = exact_model(toys()[id].mixture)
+    field = guided_field(model, GRID, level, label=1)
+    for part, label in ((field.free, None), (field.given, 1)):
+        score, log_p = of_denoiser(model, level, label)
+        np.testing.assert_allclose(part.log_p, log_p, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(part.score, score, rtol=1e-7, atol=1e-7)
+
+
+def test_covariances_that_are_turned_are_summed_one_by_one(exact_model, uneven_mixture, level):
+    model = exact_model(uneven_mixture())
+    field = guided_field(model, GRID, level, label=2)
+    score, log_p = of_denoiser(model, level, 2)
+    np.testing.assert_allclose(field.given.log_p, log_p, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(field.given.score, score, rtol=1e-7, atol=1e-7)
+
+
+def test_far_away_no_density_is_lost(exact_model):
+    """Twenty deltas in one place are one Gaussian, however far one looks: -|x|^2 / (2 sigma^2)."""
+    model, level = exact_model(points(np.zeros((20, 2)), std=0.01)), CLEAN
+    field = guided_field(model, square(3, 5), level)
+    squares = (field.places**2).sum(axis=-1)
+    expected = -squares / (2 * 0.01**2) - math.log(2 * math.pi * 0.01**2)
+    np.testing.assert_allclose(field.free.log_p, expected, rtol=1e-9)
+    np.testing.assert_allclose(field.free.score, -field.places / 0.01**2, rtol=1e-9, atol=1e-9)
+
+
+def test_the_guided_score_is_the_gradient_of_the_tilted_log_density(exact_model, uneven_mixture):
+    model, gamma = exact_model(uneven_mixture()), 2.5
+    level = model.schedule.level(300)
+    x = torch.from_numpy(GRID.points()).requires_grad_()
+    both = [model.log_prob(x, level, condition(model, len(x), label)) for label in (None, 1)]
+    tilted = (1 - gamma) * both[0] + gamma * both[1]
+    (gradient,) = torch.autograd.grad(tilted.sum(), x)
+    part = guided_field(model, GRID, level, 1).at(gamma)
+    np.testing.assert_allclose(part.score.reshape(-1, 2), gradient.numpy(), rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(part.log_p.ravel(), tilted.detach().numpy(), rtol=1e-9)
+
+
+def test_a_gaussian_is_denoised_and_flows_by_its_closed_form(exact_model):
+    """x0_hat = alpha s^2 x / v and dx/dt = x v' / (2 v), with v = alpha^2 s^2 + sigma^2."""
+    s = 0.4
+    schedule = schedules.named("linear")
+    model = exact_model(mixture([[0.0, 0.0]], s**2), schedule)
+    level = schedule.level(500)
+
+    def variance(t):
+        at = schedule.level(t)
+        return at.alpha**2 * s**2 + at.sigma**2
+
+    field = guided_field(model, GRID, level)
+    expected = level.alpha * s**2 / variance(500) * field.places
+    np.testing.assert_allclose(field.x0_hat(0.0), expected, rtol=1e-9, atol=1e-12)
+    rate = (variance(500.5) - variance(499.5)) / (2 * variance(500))
+    np.testing.assert_allclose(field.flow(0.0), -rate * field.places, rtol=1e-4, atol=1e-9)
+    assert guided_field(model, GRID, CLEAN).flow(0.0) is None
+
+
+def test_gamma_leads_from_no_label_to_the_label_and_beyond(exact_model, uneven_mixture):
+    model = exact_model(uneven_mixture())
+    field = guided_field(model, GRID, model.schedule.level(200), 0)
+    assert field.at(0) is field.free and field.at(1) is field.given
+    beyond = 3 * field.given.score - 2 * field.free.score
+    np.testing.assert_allclose(field.at(3).score, beyond)
+    assert guided_field(model, GRID, model.schedule.level(200)).at(3) is not None
+
+
+def test_points_without_width_have_no_field_without_noise(exact_model):
+    model = exact_model(points(np.random.default_rng(0).normal(size=(20, 2))))
+    with pytest.raises(InputError, match="give the points a width"):
+        guided_field(model, GRID, CLEAN)
+    with pytest.raises(InputError, match="shape"):
+        guided_field(exact_model(mixture([[0.0]], 1.0)), GRID, CLEAN)
+
+
+# ---- particles against the density --------------------------------------------------------------
+
+
+def test_cells_hold_the_probability_that_the_error_function_gives(exact_model):
+    model = exact_model(mixture([[0.1, -0.2]], 0.05**2))
+    grid = Grid((-0.3, -0.6), (0.5, 0.2), (96, 96))
+    made = gap(guided_field(model, grid, CLEAN), 0.0, np.array([[0.1, -0.2]]), fold=8)
+
+    def below(edges, mean):
+        return np.array([0.5 * (1 + math.erf((e - mean) / (0.05 * math.sqrt(2)))) for e in edges])
+
+    along = [
+        np.diff(below(np.linspace(low, high, 13), mean))
+        for low, high, mean in zip(grid.low, grid.high, (0.1, -0.2), strict=True)
+    ]
+    np.testing.assert_allclose(made.density, np.outer(*along), atol=2e-3)
+    assert made.density.sum() == pytest.approx(1) and made.edge < 1e-6
+    assert made.grid.size == (12, 12) and made.histogram.sum() == 1
+
+
+def test_draws_of_the_density_itself_are_as_far_as_chance_says(exact_model):
+    data = toys()["moons"].mixture
+    model, level = exact_model(data), NoiseLevel(0.3, 0.8, 0.6)
+    clean, _ = data.sample(20_000, np.random.default_rng(1))
+    x_t = 0.8 * clean + 0.6 * np.random.default_rng(2).standard_normal(clean.shape)
+    made = gap(guided_field(model, gap_grid(data, level, x_t), level), 0.0, x_t)
+    assert made.distance.tv == pytest.approx(made.distance.tv_floor, rel=0.1)
+    assert made.distance.outside < 1e-3
+    moved = gap(guided_field(model, gap_grid(data, level, x_t), level), 0.0, x_t + 0.2)
+    assert moved.distance.tv > 2 * made.distance.tv_floor
+
+
+def test_the_grid_of_a_gap_holds_the_particles_also_where_guidance_led_them(exact_model):
+    data, far = toys()["moons"].mixture, np.full((1000, 2), 4.0)
+    grid = gap_grid(data, CLEAN, far)
+    assert grid.high[0] > 4 and grid.high[0] < 4.2
+    assert gap_grid(data, CLEAN, far[:0]).high[0] < 1.2
+
+
+def test_a_network_knows_no_density_to_compare_with(exact_model):
+    from dataclasses import replace
+
+    model = exact_model(toys()["moons"].mixture)
+    field = guided_field(model, GRID, model.schedule.level(100))
+    blind = replace(field, free=replace(field.free, log_p=None))
+    with pytest.raises(InputError, match="no density"):
+        gap(blind, 0.0, np.zeros((10, 2)), fold=1)
