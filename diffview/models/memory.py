@@ -155,7 +155,10 @@ def _live() -> Any:
 
 def gigabytes(nbytes: int) -> str:
     """A size in a person's words."""
-    return f"{nbytes / 1e9:.1f} GB" if nbytes >= 1e8 else f"{nbytes / 1e6:.1f} MB"
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if nbytes >= 0.1 * size:
+            return f"{nbytes / size:.1f} {unit}"
+    return f"{nbytes / 1e3:.1f} kB"
 
 
 def _available() -> int | None:

@@ -82,6 +82,7 @@ class HubDialog(QDialog):
         body.setSpacing(10)
         for item in (introduction, top, self.about, self.files, self.progress, self.told):
             body.addLayout(item) if isinstance(item, QHBoxLayout) else body.addWidget(item)
+        body.addStretch(1)
         body.addLayout(self._buttons())
         self.resize(560, 460)
 
@@ -185,7 +186,7 @@ class HubDialog(QDialog):
         """Nothing was looked up yet."""
         self._lookup = None
         self.about.setText("")
-        self.files.clear()
+        self.files.hide()
         self._be_idle("")
 
     def show_lookup(self, lookup: Lookup) -> None:
@@ -203,6 +204,7 @@ class HubDialog(QDialog):
             item = QTreeWidgetItem([file.name, gigabytes(file.size)])
             item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             self.files.addTopLevelItem(item)
+        self.files.show()
         self._be_idle("")
         self.fetch.setFocus()
 
@@ -225,6 +227,7 @@ class HubDialog(QDialog):
     def show_trouble(self, text: str) -> None:
         """What went wrong, in the dialog: it may be tried again at once."""
         self._be_idle(text, role="warn")
+        self.id.setFocus()
 
     def show_stopped(self) -> None:
         """It was stopped."""

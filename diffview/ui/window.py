@@ -43,6 +43,7 @@ from diffview.ui.state import Activity, Choices, Look, Notice
 from diffview.ui.status import StatusBar
 from diffview.ui.teaching import Teaching
 from diffview.ui.timeline import RunTimeline
+from diffview.ui.watchdog import Watchdog
 from diffview.ui.workers import JobRunner
 from diffview.ui.workspaces import Workspace
 from diffview.ui.workspaces.denoising import Denoising
@@ -65,6 +66,7 @@ class MainWindow(QMainWindow):
         self._runner_for = runner_for
         self.files = Files(controller, file_runner, settings, self)
         self.library = Library(controller, runner_for, self)
+        self.watchdog = Watchdog(self)
         self._build()
         self._connect()
         self._restore()
@@ -174,6 +176,8 @@ class MainWindow(QMainWindow):
         self.files.begunAnew.connect(self.notices.forget)
         self.files.noticed.connect(self.notices.show_notice)
         self.library.noticed.connect(self.notices.show_notice)
+        self.watchdog.noticed.connect(self.notices.show_notice)
+        c.activityChanged.connect(self.watchdog.show_activity)
         self.library.openRequested.connect(self.files.open)
         self.files.pictureOpened.connect(self.central.take_picture)
         self.central.workspaceChanged.connect(self._on_workspace)
