@@ -92,12 +92,13 @@ class StillLabel(QLabel):
     def __init__(self, lines: int, parent: QWidget | None = None) -> None:
         super().__init__(" ", parent)
         self.setWordWrap(True)
-        policy = self.sizePolicy()
-        policy.setHeightForWidth(False)
-        self.setSizePolicy(policy)
         self.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
         self._lines = lines
         self._reserve()
+
+    def hasHeightForWidth(self) -> bool:
+        """No: a layout would make room for more lines."""
+        return False
 
     def _reserve(self) -> None:
         height = self._lines * self.fontMetrics().lineSpacing() + 2
