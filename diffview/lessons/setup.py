@@ -20,7 +20,7 @@ RUN = (
     "negative", "seeds",
 )  # fmt: skip
 """What makes a run anew."""
-LOOK = ("workspace", "step", "t", "left", "right", "strip", "sample", "alone")
+LOOK = ("workspace", "page", "step", "t", "left", "right", "strip", "sample", "alone")
 """What only looks at it."""
 WHOLE = ("steps", "step", "sample")
 NUMBERS = ("guidance", "t")
@@ -52,6 +52,11 @@ class Setup:
     def workspace(self) -> str:
         """The workspace to go to; a run is looked at in "denoising" where nothing is said."""
         return self.settings.get("workspace", "denoising" if self.model else "")
+
+    @property
+    def page(self) -> str:
+        """The workspace's page to turn to, "" for the one in front."""
+        return self.settings.get("page", "")
 
     @property
     def panes(self) -> tuple[str | None, str | None]:

@@ -137,6 +137,8 @@ class Teaching(QObject):
             raise InputError(reason)
         if setup.workspace:
             self._window.central.go_to(setup.workspace)
+        if setup.page:
+            self._window.central.current.turn_to(setup.page)
         self._to_show = setup
         if not setup.model:
             self._look(setup)

@@ -129,3 +129,11 @@ def test_a_broken_lesson_is_told_of(session, teaching):
     assert "03-c.md:1: broken" in " ".join(
         label.text() for label in session.window.notices.findChildren(QLabel)
     )
+
+
+def test_every_page_that_a_bundled_lesson_turns_to_is_there(session):
+    paged = [(one.name, setup) for one in lesson.every()[0] for setup in one.setups if setup.page]
+    assert paged
+    for name, setup in paged:
+        session.window.central.go_to(setup.workspace)
+        assert setup.page in session.window.central.current.pages, name

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -36,6 +36,7 @@ from typing import Any, Literal, TypeVar
 
 from PySide6.QtWidgets import QWidget
 
+from diffview.errors import InputError
 from diffview.frames.compose import Frame
 from diffview.ui.desk import Desk
 from diffview.ui.timeline import Timeline
@@ -51,6 +52,7 @@ class Workspace(QWidget):
         self.desk = desk
         self.timeline: Timeline | None = desk.run_timeline
         self.cards: Sequence[QWidget] | None = None
+        self.pages: Mapping[str, QWidget] = {}
         self._heard: list[tuple[Any, Callable[..., object]]] = []
         self._in_front = False
 
@@ -84,6 +86,16 @@ class Workspace(QWidget):
             self._in_front = False
             for signal, slot in self._heard:
                 signal.disconnect(slot)
+
+    def turn_to(self, page: str) -> None:
+        """Bring one of its pages to the front. Raises InputError where it has no such page."""
+        if page not in self.pages:
+            known = ", ".join(self.pages) or "none"
+            raise InputError(f"there is no page '{page}' here; known are {known}")
+        self.go_to(page)
+
+    def go_to(self, page: str) -> None:
+        """Bring a page that is there to the front."""
 
     def refresh(self) -> None:
         """Show what is now: much may have changed while another workspace was in front."""
