@@ -15,6 +15,7 @@ from diffview.engine.trajectory import Trajectory
 from diffview.exporters import job
 from diffview.exporters.job import Progress
 from diffview.exporters.recipe import Recipe
+from diffview.lessons.lesson import Lesson
 from diffview.models import memory
 from diffview.ui import jobs, opening, state
 from diffview.ui.controller import Controller
@@ -30,7 +31,7 @@ from diffview.ui.workers import JobRunner
 FILTER = (
     "All that diffview opens "
     "(*.dvsession *.safetensors *.ckpt *.pt *.pth *.bin *.png *.apng *.gif *.webp *.mp4 *.json "
-    "*.jpg *.jpeg *.bmp *.tif *.tiff);;All files (*)"
+    "*.jpg *.jpeg *.bmp *.tif *.tiff *.md);;All files (*)"
 )
 GIVEN_NOISE = "That run began with noise that is not in this file: open its .dvsession instead."
 BRANCHED = "That run left another one on its way: open its .dvsession instead."
@@ -44,6 +45,7 @@ class Files(QObject):
     """A topic of notices that is over."""
     pictureOpened = Signal(object)
     """The path of a picture that carries no recipe."""
+    lessonOpened = Signal(object)
 
     def __init__(
         self, controller: Controller, runner: JobRunner, settings: Settings, window: QWidget
@@ -114,6 +116,8 @@ class Files(QObject):
     def _take(self, opened: object) -> None:
         if isinstance(opened, ModelSource):
             self._controller.add_source(opened)
+            if opened.card.family == "pictures":  # what was done to them, and what they take
+                self.noticed.emit(Notice(opened.card.description))
         elif isinstance(opened, Offered):
             self._controller.offer(opened.source)
         elif isinstance(opened, PickleFile):
@@ -124,6 +128,8 @@ class Files(QObject):
             self._take_recipe(opened)
         elif isinstance(opened, PictureFile):
             self.pictureOpened.emit(opened.path)
+        elif isinstance(opened, Lesson):
+            self.lessonOpened.emit(opened)
         else:
             self._take_run(*cast(tuple[Trajectory, dict[str, Any]], opened))
 
