@@ -53,6 +53,34 @@ COMMANDS = (
     Command("palette", "View", "Command palette…", ("Ctrl+K",), "Find a command by name"),
     Command("run", "Run", "Run", ("Ctrl+Return", "Ctrl+Enter"), "Sample as chosen"),
     Command("stop", "Run", "Stop", ("Esc",), "Stop sampling; the steps so far stay"),
+    Command(
+        "resume", "Run", "Resume", ("Ctrl+R",), "Go on with a run that was stopped, bit for bit"
+    ),
+    Command(
+        "branch", "Run", "Branch here", ("Ctrl+B",), "From this step on with what is chosen now"
+    ),
+    Command(
+        "edit_state",
+        "Run",
+        "Branch with another x_t…",
+        ("Ctrl+Shift+B",),
+        "From this step on with new noise, or a state from a file",
+    ),
+    Command(
+        "complete",
+        "Run",
+        "Complete several times",
+        ("Ctrl+M",),
+        "Several ends of the selected sample's x_t, each with other noise",
+    ),
+    Command(
+        "invert",
+        "Run",
+        "Invert a picture…",
+        ("Ctrl+I",),
+        "Follow a picture up to the x_T that leads back to it",
+    ),
+    Command("parent", "Run", "Parent run", ("Alt+Up",), "Show the run that this branch left"),
     Command("play", "Run", "Play or pause", ("Space",), "Go through the steps by themselves"),
     Command("previous", "Run", "Previous step", ("Left",), "One step towards the noise"),
     Command("next", "Run", "Next step", ("Right",), "One step towards the picture"),

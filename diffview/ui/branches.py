@@ -284,7 +284,7 @@ class Branches(QObject):
             raise InputError("this run is still being prepared")
         record = member.run[min(store.look.index, len(member.run) - 1)]
         if record.level.sigma == 0:
-            raise InputError("nothing is left to do at the clean end: go to an earlier step")
+            raise InputError("this is the clean end: go to an earlier step")
         return Leave(member, record.i)
 
     def _of_one(self, count: int) -> Leave:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ class Commands:
             action = self._action(command.name, command.text, command.keys, command.help)
             action.triggered.connect(partial(self.do, command.name))
             menus[command.menu].addAction(action)
+        menus["Run"].setToolTipsVisible(True)
         self._build_view_menu(menus["View"])
         self._build_recent_menu(menus["File"])
 
@@ -177,6 +179,41 @@ class Commands:
     def stop(self) -> None:
         """Stop sampling."""
         self._window.controller.stop()
+
+    def resume(self) -> None:
+        """Go on with a stopped run."""
+        self._window.controller.branches.resume()
+
+    def branch(self) -> None:
+        """Branch off at the shown step."""
+        self._window.controller.branches.branch()
+
+    def edit_state(self) -> None:
+        """Ask for another x_t, and branch with it."""
+        self.show(self._window.run_cards.back.state_dialog(self._window))
+
+    def complete(self) -> None:
+        """Complete the selected sample's state as often as the card says."""
+        count = self._window.run_cards.back.panel.count.value()
+        self._window.controller.branches.complete(count)
+
+    def invert(self) -> None:
+        """Ask for a picture, and invert it."""
+        self._window.central.go_to("denoising")
+        self.show(self._window.run_cards.back.invert_dialog(self._window))
+
+    def parent(self) -> None:
+        """Show the run that the shown one left."""
+        self._window.controller.branches.go_to_parent()
+
+    def show_possible(self, reasons: Mapping[str, str]) -> None:
+        """Grey out what cannot be done now, with the reason on hover; by the wishes' names."""
+        for wish, why in reasons.items():
+            action = self.actions["edit_state" if wish == "edit" else wish]
+            help = action.property("help") or action.toolTip()
+            action.setProperty("help", help)
+            action.setEnabled(not why)
+            action.setToolTip(f"{help}\nNot now: {why}" if why else help)
 
     def play(self) -> None:
         """Go through the steps by themselves, or pause."""

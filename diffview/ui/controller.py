@@ -198,10 +198,10 @@ class Controller(Choosing):
         grown = len(pending.run) > pending.begun  # else nothing new was sampled yet
         if self.run is not pending.run and grown and (not pending.redo or caught_up):
             choices = None if pending.redo else self.branches.choices_for(pending)
-            pending.choices = choices or pending.choices
-            self._replace_run(pending.run, pending.about())
             if choices is not None:
+                pending.choices = choices
                 self._set_choices(choices)
+            self._replace_run(pending.run, pending.about())
         if self.run is pending.run:
             self._follow()
             self.runGrew.emit(self.run)

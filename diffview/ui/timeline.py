@@ -12,6 +12,7 @@ from diffview.engine.trajectory import StepRecord, Trajectory
 from diffview.frames import compose as frames
 from diffview.frames.pixels import Uint8
 from diffview.ui.controller import Controller
+from diffview.ui.family import branch_steps
 from diffview.ui.state import Look
 
 
@@ -47,6 +48,8 @@ class Timeline(QObject):
     lengthChanged = Signal(int, int)
     moved = Signal(int, str)
     stripChanged = Signal(object)
+    marked = Signal(object)
+    """Places that are marked on the scrubber, and what they are in words; told by `start` too."""
 
     def start(self) -> None:
         """Tell all there is to know, and what changes from now on."""
@@ -87,6 +90,7 @@ class RunTimeline(Timeline):
         if c.run is None:
             self.lengthChanged.emit(0, 1)
             self.stripChanged.emit(Strip((), 0, c.look.strip, choices=True, guided=True))
+            self.marked.emit(((), ""))
             self._on_look(c.look)
         else:
             self._on_run_grew(c.run)
@@ -128,8 +132,16 @@ class RunTimeline(Timeline):
     @Slot(object)
     def _on_run_grew(self, run: Trajectory) -> None:
         self.lengthChanged.emit(len(run), run.expected)
+        self._tell_marks(run)
         self.moved.emit(self._controller.look.index, self._place())
         self._update_strip()
+
+    def _tell_marks(self, run: Trajectory) -> None:
+        """Where the run left others on its way."""
+        steps = branch_steps(run.spec)
+        where = ", ".join(map(str, steps))
+        text = f"Marked: this run is a branch, which left another at step {where}"
+        self.marked.emit((tuple(-(-step // run.stride) for step in steps), text if steps else ""))
 
     def _place(self) -> str:
         run, index = self._controller.run, self._controller.look.index

@@ -163,6 +163,8 @@ class MainWindow(QMainWindow):
         self.sampling_panel.spacingRequested.connect(c.choose_spacing)
         self.sampling_panel.seedsRequested.connect(c.choose_seeds)
         self.run_cards.cardsChanged.connect(self._on_run_cards)
+        self.run_cards.back.possible.connect(self.commands.show_possible)
+        self.files.pictureOpened.connect(self.run_cards.back.note_picture)
         self.sampling_panel.optionRequested.connect(c.choose_option)
         c.modelsChanged.connect(self._on_models)
         c.modelChanged.connect(self._on_model)
@@ -180,6 +182,7 @@ class MainWindow(QMainWindow):
         c.activityChanged.connect(self.watchdog.show_activity)
         self.library.openRequested.connect(self.files.open)
         self.files.pictureOpened.connect(self.central.take_picture)
+        self.files.lessonOpened.connect(self.teaching.open)
         self.central.workspaceChanged.connect(self._on_workspace)
 
     # -- facts --------------------------------------------------------------------------------

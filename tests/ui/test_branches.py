@@ -101,7 +101,7 @@ def test_other_steps_are_refused_with_the_reason_and_nothing_is_lost(store, sett
     store.choose_steps(N)
     assert store.branches.reason("branch") == ""
     store.scrub_to(N)
-    assert "clean end" in store.branches.reason("branch")
+    assert "the clean end" in store.branches.reason("branch")
 
 
 def test_a_stopped_run_is_resumed_bit_for_bit(make_controller, network, wait):

@@ -14,6 +14,7 @@ from diffview.ui import theme
 from diffview.ui.controller import Controller
 from diffview.ui.panels.card import Card
 from diffview.ui.panels.step_panel import MousePanel, StepPanel
+from diffview.ui.panels.stepping_back import SteppingBack
 from diffview.ui.panels.token_panel import TokenPanel
 from diffview.ui.state import Look
 from diffview.ui.views.entropy_plot import EntropyPlot
@@ -37,19 +38,22 @@ class RunCards(QObject):
         self._entropy_card = Card("ENTROPY OVER THE RUN")
         self._entropy_card.body.addWidget(self.entropy)
         self._by_token = False
+        self.back = SteppingBack(store)
         self._connect()
 
     @property
     def every(self) -> tuple[QWidget, ...]:
         """Those of both kinds, in their order."""
-        return (self.step, self._plot_card, self.token, self._entropy_card, self.mouse)
+        of_both = (self.back.panel, self.back.errors)
+        return (*of_both, self.step, self._plot_card, self.token, self._entropy_card, self.mouse)
 
     @property
     def cards(self) -> tuple[QWidget, ...]:
         """Those of the shown run's kind."""
         if self._by_token:
-            return (self.token, self._entropy_card, self.mouse)
-        return (self.step, self._plot_card, self.mouse)
+            return (self.back.panel, self.token, self._entropy_card, self.mouse)
+        errors = (self.back.errors,) if self.back.inverted else ()
+        return (self.back.panel, *errors, self.step, self._plot_card, self.mouse)
 
     def _connect(self) -> None:
         store = self._store
@@ -61,6 +65,7 @@ class RunCards(QObject):
         store.frameChanged.connect(self._on_frame)
         store.pointed.connect(self._on_pointed)
         store.unpointed.connect(self.mouse.show_nothing)
+        self.back.cardsChanged.connect(self.cardsChanged)
 
     def show_or_not(self, shown: bool) -> None:
         """Whether these cards are on show; if so, they catch up."""
@@ -76,6 +81,7 @@ class RunCards(QObject):
         """The plots in the present colours."""
         self.plot.show_theme(theme.current())
         self.entropy.update()
+        self.back.errors.show_theme()
 
     @Slot(object)
     def _on_look(self, look: Look) -> None:

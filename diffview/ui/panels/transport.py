@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import (
     QComboBox,
@@ -22,6 +24,9 @@ from diffview.ui.views.film_strip import FilmStrip
 from diffview.ui.widgets.scrubber import TimestepScrubber
 
 MAX_FPS = 60
+SCRUBBER_HELP = (
+    "The step that is shown: noise on the left, picture on the right (Left, Right, Home, End)"
+)
 LOOPS = ("once", "loop", "ping-pong")
 
 
@@ -60,8 +65,7 @@ class Transport(QFrame):
         describe(self.fps, "Frames per second", "How fast Play goes, in steps per second",
                  "fpsSpinBox")  # fmt: skip
         self.scrubber = TimestepScrubber()
-        describe(self.scrubber, "Timestep scrubber", "The step that is shown: noise on the left, "
-                 "picture on the right (Left, Right, Home, End)", "timestepScrubber")  # fmt: skip
+        describe(self.scrubber, "Timestep scrubber", SCRUBBER_HELP, "timestepScrubber")
         self.ends = (QLabel(), QLabel())
         for label in self.ends:
             label.setProperty("role", "muted")
@@ -130,6 +134,8 @@ class Transport(QFrame):
         timeline.lengthChanged.connect(self.show_length)
         timeline.moved.connect(self.show_place)
         timeline.stripChanged.connect(self.show_strip)
+        timeline.marked.connect(self.show_marks)
+        self.show_marks(((), ""))
         timeline.start()
 
     def _name_ends(self, ends: tuple[str, str]) -> None:
@@ -144,6 +150,7 @@ class Transport(QFrame):
         timeline.lengthChanged.disconnect(self.show_length)
         timeline.moved.disconnect(self.show_place)
         timeline.stripChanged.disconnect(self.show_strip)
+        timeline.marked.disconnect(self.show_marks)
 
     @property
     def playing(self) -> bool:
@@ -220,6 +227,13 @@ class Transport(QFrame):
         self.scrubber.show_value(index)
         self.strip.show_current(index)
         self.place.setText(text)
+
+    @Slot(object)
+    def show_marks(self, marks: tuple[Sequence[int], str]) -> None:
+        """Places that are marked on the scrubber, and what they are."""
+        places, text = marks
+        self.scrubber.show_marks(places)
+        self.scrubber.setToolTip(f"{SCRUBBER_HELP}\n{text}" if text else SCRUBBER_HELP)
 
     @Slot(object)
     def show_strip(self, strip: Strip) -> None:

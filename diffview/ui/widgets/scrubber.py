@@ -6,6 +6,8 @@ the rest of the bar is hatched.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtGui import (
     QBrush,
@@ -24,6 +26,7 @@ from diffview.ui import theme
 
 RADIUS = 9
 GROOVE = 6
+MARK_WIDTH = 3
 
 
 class TimestepScrubber(QSlider):
@@ -36,6 +39,7 @@ class TimestepScrubber(QSlider):
         super().__init__(Qt.Orientation.Horizontal, parent)
         self._available: int | None = None
         self._role: QColor | None = None
+        self._marks: tuple[int, ...] = ()
         self._build()
 
     def _build(self) -> None:
@@ -71,6 +75,15 @@ class TimestepScrubber(QSlider):
         with QSignalBlocker(self):
             self.setValue(index)
         self.update()
+
+    def show_marks(self, marks: Sequence[int]) -> None:
+        """Indices that are marked on the bar, such as where a branch left its run."""
+        self._marks = tuple(marks)
+        self.update()
+
+    def marks(self) -> tuple[int, ...]:
+        """The marked indices."""
+        return self._marks
 
     def show_role(self, colour: QColor) -> None:
         """The colour of the part up to the handle; x̂₀'s by default."""
@@ -110,6 +123,7 @@ class TimestepScrubber(QSlider):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
         self._paint_groove(painter)
+        self._paint_marks(painter)
         self._paint_handle(painter)
         painter.end()
 
@@ -131,6 +145,13 @@ class TimestepScrubber(QSlider):
         if self.isEnabled() and self._available != 0:
             painter.fillRect(_until(groove, middle.x()), self._colour())
         painter.restore()
+
+    def _paint_marks(self, painter: QPainter) -> None:
+        painter.setBrush(theme.current().colour("text"))
+        for index in self._marks:
+            mark = QRectF(0, 0, MARK_WIDTH, 2 * RADIUS)
+            mark.moveCenter(self.handle_centre(index))
+            painter.drawRoundedRect(mark, MARK_WIDTH / 2, MARK_WIDTH / 2)
 
     def _paint_handle(self, painter: QPainter) -> None:
         colours, centre = theme.current(), self.handle_centre()
