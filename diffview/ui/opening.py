@@ -17,6 +17,7 @@ from diffview.engine import session
 from diffview.errors import InputError
 from diffview.exporters import carriers, recipe
 from diffview.frames import picture_file
+from diffview.lessons import lesson
 from diffview.models import catalog, facts, hf, pickled, sampling
 from diffview.models.catalog import Entry
 from diffview.models.hf import folder, hub
@@ -64,6 +65,8 @@ def open_file(path: Path) -> Iterator[Any]:
         yield from _tensors(path)
     elif path.is_file() and pickled.is_pickle(path):
         yield PickleFile(path)
+    elif path.suffix == lesson.SUFFIX and path.is_file():
+        yield lesson.read(path)
     elif _is_plain_picture(path):
         picture_file.check(path)
         yield PictureFile(path)

@@ -108,6 +108,16 @@ class Teaching(QObject):
             return
         self._window.settings.save(lesson=chosen.name)
 
+    @Slot(object)
+    def open(self, opened: Lesson) -> None:
+        """Show a lesson of one's own: after the others, or in the place of an older reading."""
+        self.show()
+        paths = [one.path for one in self._lessons]
+        number = paths.index(opened.path) if opened.path in paths else len(paths)
+        self._lessons[number : number + 1] = [opened]
+        self.dock.show_lessons(self._lessons)
+        self.turn_to(number)
+
     def turn(self, pages: int) -> None:
         """Turn so many lessons on, or back."""
         self.show()

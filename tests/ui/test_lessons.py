@@ -125,6 +125,15 @@ def test_pages_are_turned_and_remembered(session, teaching):
     assert not teaching.dock.isVisible()
 
 
+def test_a_file_of_ones_own_is_opened_and_read_anew(qtbot, session, teaching, tmp_path):
+    own = tmp_path / "mine.md"
+    for title in ("Mine", "Mine, mended"):
+        own.write_text(f"---\ntitle: {title}\n---\nText.\n")
+        session.window.files.open(own)
+        qtbot.waitUntil(lambda: teaching.dock.title.text() == title, timeout=10_000)
+        assert teaching.dock.chooser.count() == 3
+
+
 def test_a_broken_lesson_is_told_of(session, teaching):
     assert "03-c.md:1: broken" in " ".join(
         label.text() for label in session.window.notices.findChildren(QLabel)
