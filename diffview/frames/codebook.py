@@ -5,10 +5,12 @@ from __future__ import annotations
 import colorsys
 
 import numpy as np
+from numpy.typing import NDArray
 
 from diffview.frames import pixels
 from diffview.frames.compose import Tiles
 from diffview.models.codebook import Float32, Int64
+from diffview.models.palette import Palette
 
 GOLDEN = 0.6180339887498949
 
@@ -47,6 +49,16 @@ def index_map(name: str, indices: Int64) -> Tiles:
     for code in np.unique(indices):
         out[0, indices == code, :3] = colour_of(int(code))
     return Tiles(name, out, values)
+
+
+def laid_out(name: str, indices: Int64, looks: Float32) -> Tiles:
+    """indices (h, w) as what each of their codes alone looks like, looks (K, C, f, f)."""
+    return picture(name, Palette(looks)(indices[None, None].astype(np.float32))[0])
+
+
+def swatches(looks: Float32) -> NDArray[np.uint8]:
+    """looks (K, C, f, f) as small pictures (K, f, f, 4)."""
+    return pixels.grey_or_rgb(np.asarray(pixels.as_pictures(looks), np.float32), -1.0, 1.0)
 
 
 def colour_of(code: int) -> tuple[int, int, int]:

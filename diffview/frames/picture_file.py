@@ -24,6 +24,7 @@ from diffview.errors import InputError
 MAX_PIXELS = 64_000_000
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 """Pillow knows more, but some of them run other programs."""
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
 
 GREY = ("1", "L", "I", "I;16", "I;16B", "F")
 SEE_THROUGH = ("RGBA", "LA", "La", "PA", "RGBa")

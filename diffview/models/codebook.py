@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 
+AROUND, FIELDS = 3, 64
+"""Tokens along a side of a field of one code, and how many fields are decoded at a time."""
+
 DECODERS = ("emoji-vq", "emoji-vqgan")
 """The encoder is the first one's."""
 
@@ -78,6 +81,22 @@ class Codebook:
             codes = torch.from_numpy(indices)[None]
             made = [one.decode(one.codes_at(codes))[0].clamp(-1, 1) for one in self._tokenizers]
         return tuple(one.numpy() for one in made)
+
+    def looks(self) -> Float32:
+        """(K, C, f, f): what the first decoder makes of each code alone, the middle of a field of
+        nothing but that code; beside others a code means something else."""
+        import torch
+
+        first, made = self._tokenizers[0], []
+        side = self.shape[-1] // self.grid
+        middle = slice(AROUND // 2 * side, AROUND // 2 * side + side)
+        for start in range(0, len(self.vectors), FIELDS):
+            codes = torch.arange(start, min(start + FIELDS, len(self.vectors)))
+            with torch.inference_mode():
+                fields = codes[:, None, None].expand(-1, AROUND, AROUND)
+                made.append(first.decode(first.codes_at(fields))[..., middle, middle].clamp(-1, 1))
+        looks: Float32 = torch.cat(made).numpy()
+        return looks
 
     def count(self, pictures: NDArray[np.uint8]) -> Int64:
         """How often each code is used over pictures (N, C, S, S) of bytes: (K,)."""

@@ -49,6 +49,8 @@ class Coding(QObject):
     decoded = Signal()
     counted = Signal(int, int)
     """So many of so many pictures."""
+    looked = Signal()
+    """What each code alone looks like is known."""
     failed = Signal(object)
 
     def __init__(self, desk: Desk, parent: QObject | None = None) -> None:
@@ -58,16 +60,19 @@ class Coding(QObject):
         self.made: Decoded | None = None
         self.counts: Int64 | None = None
         self.counting = False
+        self.looks: Float32 | None = None
         self._past: list[Int64] = []
         self._present: Int64 | None = None
-        self._namer, self._opener, self._decoder, self._counter = (
-            Mailbox(desk.jobs, self) for _ in range(4)
+        self._in_stroke = self._stroke_is_kept = False
+        self._namer, self._opener, self._decoder, self._counter, self._looker = (
+            Mailbox(desk.jobs, self) for _ in range(5)
         )
+        self._looker.told.connect(self._on_looked)
         self._namer.told.connect(self.named)
         self._opener.told.connect(self._on_opened)
         self._decoder.told.connect(self._on_decoded)
         self._counter.told.connect(self._on_counted)
-        for box in (self._namer, self._opener, self._decoder):
+        for box in (self._namer, self._opener, self._decoder, self._looker):
             box.failed.connect(self.failed)
         self._counter.failed.connect(self._on_count_failed)
 
@@ -125,8 +130,19 @@ class Coding(QObject):
     def _on_opened(self, picture: Opened) -> None:
         self.picture, self.made = picture, None
         self._past, self._present = [], picture.coded.indices
+        self.end_stroke()
         self.opened.emit()
         self._decode()
+        if self.looks is None and not self._looker.busy:
+            self._looker.put(self._look)
+
+    def _look(self) -> Iterator[Float32]:
+        yield self._ready().looks()
+
+    @Slot(object)
+    def _on_looked(self, looks: Float32) -> None:
+        self.looks = looks
+        self.looked.emit()
 
     # -- changing -----------------------------------------------------------------------------
 
@@ -136,8 +152,18 @@ class Coding(QObject):
             return
         changed = self._present.copy()
         changed[row, column] = code
-        self._past.append(self._present)
+        if not self._stroke_is_kept:
+            self._past.append(self._present)
+        self._stroke_is_kept = self._in_stroke
         self._show(changed)
+
+    def begin_stroke(self) -> None:
+        """What is replaced until the stroke ends is one step for undo."""
+        self._in_stroke, self._stroke_is_kept = True, False
+
+    def end_stroke(self) -> None:
+        """What is replaced from here on is a step of its own."""
+        self._in_stroke = self._stroke_is_kept = False
 
     def undo(self) -> None:
         """Take back the last change."""

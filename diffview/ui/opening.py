@@ -170,8 +170,9 @@ def fetched(found: Found) -> Iterator[Any]:
 
 
 def _is_plain_picture(path: Path) -> bool:
-    """Whether it is a picture, sound or not, that carries no recipe."""
-    if not (path.is_file() and picture_file.is_picture(path)):
+    """Whether it is a picture, sound or not, or at least named like one, without a recipe."""
+    named = path.suffix.lower() in picture_file.SUFFIXES
+    if not (path.is_file() and (named or picture_file.is_picture(path))):
         return False
     try:
         return carriers.text_of(path) is None

@@ -318,6 +318,7 @@ QAbstractSpinBox::up-arrow { image: url("$plus"); width: 12px; height: 12px; }
 QAbstractSpinBox::down-arrow { image: url("$minus"); width: 12px; height: 12px; }
 QAbstractSpinBox::up-arrow:disabled, QAbstractSpinBox::down-arrow:disabled { image: none; }
 QComboBox { padding-right: 0; }
+QComboBox QLineEdit { background: transparent; border: none; padding: 0; min-height: 0; }
 QComboBox::drop-down { border: none; width: 22px; background: transparent; }
 QComboBox::down-arrow { image: url("$arrow_down"); width: 12px; height: 12px; }
 QComboBox QAbstractItemView {

@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from PySide6.QtCore import QPointF, Qt
+from PySide6.QtCore import QEvent, QPointF, Qt
+from PySide6.QtGui import QMouseEvent
+from PySide6.QtWidgets import QApplication
 
 from diffview.datasets.emoji_sprite import NamedPictures
 from diffview.models import codebook
 from diffview.models.tokenizer import Tokenizer, TokenizerConfig
 from diffview.ui import coding
+from diffview.ui.views.grid_layout import WHOLE
 
 SHAPE = TokenizerConfig(size=16, codes=12, depth=2, narrow=4, wide=8, blocks=1)
 NAMES = ("green salad", "red apple", "cat face")
@@ -98,6 +101,43 @@ def test_painting_puts_the_code_of_the_last_token_where_one_clicks(space, qtbot)
     space.token_card.paint.setChecked(True)
     click_token(qtbot, space.original.view, 3, 2)  # on the picture, over that token
     assert space.coding.indices[3, 2] == first[0, 0]
+
+
+def test_a_stroke_paints_every_token_under_it_and_is_one_step_back(space, qtbot, wait):
+    wait(lambda: not space.coding.busy)
+    first = space.coding.indices
+    click_token(qtbot, space.indices.view, 0, 0)
+    space.token_card.paint.setChecked(True)
+    view, left = space.original.view, Qt.MouseButton.LeftButton
+    rect = view.tile_rect(0)
+    places = [rect.topLeft() + QPointF(rect.width() * (k + 0.5) / 4, rect.height() * 0.6)
+              for k in range(4)]  # fmt: skip
+    qtbot.mousePress(view, left, pos=places[0].toPoint())
+    for place in places[1:]:
+        event = QMouseEvent(
+            QEvent.Type.MouseMove, place, view.mapToGlobal(place), left, left,
+            Qt.KeyboardModifier.NoModifier,
+        )  # fmt: skip
+        QApplication.sendEvent(view, event)
+    qtbot.mouseRelease(view, left, pos=places[-1].toPoint())
+    assert (space.coding.indices[2] == first[0, 0]).all()
+    assert view._viewport == WHOLE, "painting moves nothing"
+    space.token_card.undo.click()
+    np.testing.assert_array_equal(space.coding.indices, first)
+
+
+def test_the_chosen_token_is_outlined_on_the_pictures_too(space, qtbot):
+    click_token(qtbot, space.indices.view, 2, 1)
+    assert space.indices.view._crosshair == (0, 2, 1, 1)
+    assert space.reconstructed[0].view._crosshair == (0, 8, 4, 4)
+
+
+def test_a_map_shows_what_each_code_alone_looks_like(space, book, wait):
+    wait(lambda: space.coding.looks is not None)
+    space.indices._list.setCurrentIndex(1)
+    code = int(space.coding.indices[1, 2])
+    alone = book.decode(np.full((3, 3), code))[0][:, 4:8, 4:8]
+    np.testing.assert_allclose(shown(space.indices)[:, 4:8, 8:12], alone, atol=1e-6)
 
 
 def test_a_name_is_chosen_and_an_unknown_one_is_told_of(space, wait, session_notice, qtbot):

@@ -289,6 +289,12 @@ def test_nonsense_gives_a_notice_with_its_name_and_changes_nothing(session, tmp_
     assert session.controller.frame.i == 3
 
 
+def test_what_is_only_called_a_picture_is_said_to_be_none(session, tmp_path, wait):
+    (tmp_path / "holiday.png").write_text("not a picture at all")
+    drop(session, tmp_path / "holiday.png")
+    wait(lambda: "holiday.png is no picture" in notice(session))
+
+
 def test_a_picture_without_a_recipe_goes_to_the_forward_process(session, tmp_path, wait):
     run = session.controller.run
     drop(session, plain_picture(tmp_path))

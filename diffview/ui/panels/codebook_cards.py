@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QRectF, QSize, Signal, Slot
-from PySide6.QtGui import QColor, QIcon, QPainter, QPaintEvent, QPixmap
+from PySide6.QtGui import QColor, QIcon, QImage, QPainter, QPaintEvent, QPixmap
 from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
@@ -22,6 +23,8 @@ from diffview.ui.panels.card import Card, describe, narrow, silent
 from diffview.ui.panels.number_grid import NumberGrid
 
 NEAREST = 8
+SWATCH = 16
+"""Side of a code's small picture (px)."""
 NUMBERS = (
     ("place", "i, j", "The token's row and column on the map, from 0"),
     ("index", "k", "The number of the code that is decoded here"),
@@ -41,6 +44,7 @@ class TokenCard(Card):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("TOKEN", parent)
         self._near: tuple[Neighbour, ...] = ()
+        self._swatches: NDArray[np.uint8] | None = None
         self._build()
         self.code.valueChanged.connect(self.codeRequested)
         self.undo.clicked.connect(self.undoRequested)
@@ -61,8 +65,9 @@ class TokenCard(Card):
                  "codebookCodeSpinBox")  # fmt: skip
         self.paint = QPushButton("Paint")
         self.paint.setCheckable(True)
-        describe(self.paint, "Paint this code", "While on, a click on a token puts this code "
-                 "there", "codebookPaintButton")  # fmt: skip
+        describe(self.paint, "Paint this code", "While on, a click or a stroke over tokens "
+                 "puts this code there; a stroke is one step for Undo",
+                 "codebookPaintButton")  # fmt: skip
         self.undo, self.reset = QPushButton("Undo"), QPushButton("Reset")
         describe(self.undo, "Undo", "Take back the last changed token", "codebookUndoButton")
         describe(self.reset, "Reset", "Take back all changes", "codebookResetButton")
@@ -121,10 +126,24 @@ class TokenCard(Card):
         for place, button in enumerate(self.near):
             there = place < len(near)
             button.setEnabled(there)
-            button.setText(f"{near[place].code} · {near[place].distance:.2f}" if there else "")
-            button.setIcon(_swatch(near[place].code) if there else QIcon())
-            button.setToolTip("A code near this one, and how far its vector is: a click puts it "
-                              "here")  # fmt: skip
+            button.setText(f" {near[place].code} · {near[place].distance:.2f}" if there else "")
+            button.setIcon(self._swatch(near[place].code) if there else QIcon())
+            button.setIconSize(QSize(SWATCH, SWATCH))
+            button.setToolTip("A code near this one, what it alone looks like, and how far its "
+                              "vector is: a click puts it here")  # fmt: skip
+
+    def show_swatches(self, swatches: NDArray[np.uint8]) -> None:
+        """What each code alone looks like, (K, f, f, 4); before that, its colour on the map."""
+        self._swatches = swatches
+        self._show_near(self._near)
+
+    def _swatch(self, code: int) -> QIcon:
+        if self._swatches is None:
+            return _coloured(code)
+        look = np.ascontiguousarray(self._swatches[code])
+        high, wide = look.shape[:2]
+        image = QImage(look.data, wide, high, 4 * wide, QImage.Format.Format_RGBX8888).copy()
+        return QIcon(QPixmap.fromImage(image.scaled(4 * SWATCH, 4 * SWATCH)))
 
     def show_edits(self, edited: bool) -> None:
         """Whether anything can be undone."""
@@ -231,7 +250,7 @@ def _row(*widgets: QWidget) -> QHBoxLayout:
     return row
 
 
-def _swatch(code: int) -> QIcon:
-    picture = QPixmap(12, 12)
+def _coloured(code: int) -> QIcon:
+    picture = QPixmap(SWATCH, SWATCH)
     picture.fill(QColor(*colour_of(code)))
     return QIcon(picture)

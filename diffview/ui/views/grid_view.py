@@ -56,7 +56,7 @@ class GridView(QWidget):
         self._selection: int | None = None
         self._focus: int | None = None
         self._viewport = WHOLE
-        self._crosshair: tuple[int, int, int] | None = None
+        self._crosshair: tuple[int, int, int, int] | None = None
         self._under_mouse: tuple[int, int, int] | None = None
         self._press: tuple[QPointF, Viewport] | None = None
         self._dragging = False
@@ -131,11 +131,14 @@ class GridView(QWidget):
         elif self._focus is not None:
             self.focusRequested.emit(-1)
 
-    def show_crosshair(self, sample: int | None, row: int = 0, column: int | None = 0) -> None:
-        """Outline one pixel, the one under the mouse in a linked pane; None: no outline."""
+    def show_crosshair(
+        self, sample: int | None, row: int = 0, column: int | None = 0, side: int = 1
+    ) -> None:
+        """Outline one pixel, the one under the mouse in a linked pane, or `side` x `side` of them
+        from there on; None: no outline."""
         crosshair = None
         if sample is not None and column is not None and sample >= 0:
-            crosshair = sample, row, column
+            crosshair = sample, row, column, side
         if crosshair != self._crosshair:
             self._crosshair = crosshair
             self.update()
@@ -236,10 +239,10 @@ class GridView(QWidget):
         shown = self._shown()
         if self._crosshair is None or self._crosshair[0] not in shown or grid.step < 1:
             return
-        sample, row, column = self._crosshair
+        sample, row, column, side = self._crosshair
         left, top, _, _ = grid.tile(shown.index(sample))
         step, width = int(grid.step), max(1, round(scale))
-        pixel = QRect(left + column * step, top + row * step, step, step)
+        pixel = QRect(left + column * step, top + row * step, side * step, side * step)
         around = pixel.adjusted(-width, -width, width, width)
         _frame(painter, around.adjusted(-width, -width, width, width), width, QColor(0, 0, 0))
         _frame(painter, around, width, QColor(255, 255, 255))

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtCore import QEvent, QObject, Qt, Signal, Slot
+from PySide6.QtCore import QEvent, QObject, Qt, Signal, SignalInstance, Slot
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from diffview.frames import codebook as tiles
 from diffview.frames.compose import Tiles
-from diffview.models.codebook import psnr
+from diffview.models.codebook import Int64, psnr
 from diffview.ui.coding import Coding
 from diffview.ui.desk import Desk
 from diffview.ui.notices import notice_of
@@ -38,8 +38,12 @@ RECONSTRUCTED = (
 ENCODED = Subject("encoded", "z", "Encoder output", "z, what the encoder says before it is "
                   "snapped to codes: channels 1 to 3 as red, green and blue, each from its lowest "
                   "value to its highest", "x_t")  # fmt: skip
-INDICES = Subject("indices", "k", "Codes", "Which code is decoded at every token; each code has a "
-                  "colour of its own, near colours mean nothing", "gamma")  # fmt: skip
+INDICES = (
+    Subject("indices", "k", "Numbers", "Which code is decoded at every token; each code has a "
+            "colour of its own, near colours mean nothing", "gamma"),
+    Subject("alone", "k", "Alone", "What each code looks like alone, in a field of nothing but "
+            "itself; beside others it means something else", "gamma"),
+)  # fmt: skip
 COMPARED = (
     Subject("differenceVq", r"\text{Error}", "VQ-VAE − x", "Error of the VQ-VAE, mean of the "
             "channels: blue below zero, amber above, full at 0.5 of −1 … 1", "difference"),
@@ -51,27 +55,50 @@ COMPARED = (
 
 
 class TokenClicks(QObject):
-    """Hears at which pixel a view is clicked: (row, column), and how many rows it has."""
+    """Hears at which pixel a view is clicked: (row, column), and how many rows it has.
+
+    While `painting`, a stroke over the view is heard pixel by pixel; the view hears none of it.
+    """
 
     clicked = Signal(int, int, int)
+    dragged = Signal(int, int, int)
+    released = Signal()
 
     def __init__(self, view: GridView) -> None:
         super().__init__(view)
         self._view = view
-        self._rows = 0
+        self.rows = 0
+        self.painting = False
         view.installEventFilter(self)
+
+    @Slot(bool)
+    def show_painting(self, painting: bool) -> None:
+        """Whether a stroke paints."""
+        self.painting = painting
 
     def show_rows(self, rows: int) -> None:
         """How many rows of pixels the view shows."""
-        self._rows = rows
+        self.rows = rows
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Tell of a press of the left button; the view hears it too."""
-        if event.type() == QEvent.Type.MouseButtonPress and isinstance(event, QMouseEvent):
-            found = self._view.pixel_at(event.position())
-            if found is not None and event.button() == Qt.MouseButton.LeftButton:
-                self.clicked.emit(found[1], found[2], self._rows)
+        """Tell of the left button."""
+        if not isinstance(event, QMouseEvent):
+            return False
+        kind, left = event.type(), Qt.MouseButton.LeftButton
+        if kind == QEvent.Type.MouseButtonPress and event.button() == left:
+            self._tell(self.clicked, event)
+            return self.painting
+        if kind == QEvent.Type.MouseMove and event.buttons() & left and self.painting:
+            self._tell(self.dragged, event)
+            return True
+        if kind == QEvent.Type.MouseButtonRelease and event.button() == left:
+            self.released.emit()
         return False
+
+    def _tell(self, signal: SignalInstance, event: QMouseEvent) -> None:
+        found = self._view.pixel_at(event.position())
+        if found is not None:
+            signal.emit(found[1], found[2], self.rows)
 
 
 @workspace(
@@ -103,7 +130,7 @@ class CodebookWorkspace(Workspace):
             for name, subject in zip(("Vq", "VqGan"), RECONSTRUCTED, strict=True)
         )
         self.encoded = PicturePane("codebookEncoded", ENCODED)
-        self.indices = PicturePane("codebookIndices", INDICES)
+        self.indices = PicturePane("codebookIndices", *INDICES)
         self.compared = PicturePane("codebookCompared", *COMPARED)
         self.original.show_remark("original")
         self.encoded.show_remark("encoder, channels 1–3")
@@ -135,6 +162,7 @@ class CodebookWorkspace(Workspace):
         coding.changed.connect(self._show_tokens)
         coding.decoded.connect(self._show_pictures)
         coding.counted.connect(self._on_counted)
+        coding.looked.connect(self._on_looked)
         coding.failed.connect(self._on_failed)
         card.codeRequested.connect(self._on_code)
         card.undoRequested.connect(coding.undo)
@@ -142,8 +170,12 @@ class CodebookWorkspace(Workspace):
         self.usage_card.countRequested.connect(self._on_count)
         self.usage_card.stopRequested.connect(self._on_stop)
         self.compared.subjectRequested.connect(self._on_compared)
+        self.indices.subjectRequested.connect(self._on_compared)
         for pane, clicks in zip(self.panes, self.clicks, strict=True):
             clicks.clicked.connect(self._on_clicked)
+            clicks.dragged.connect(self._on_dragged)
+            clicks.released.connect(coding.end_stroke)
+            card.paint.toggled.connect(clicks.show_painting)
             pane.view.viewportRequested.connect(self._on_viewport)
 
     # -- from the window ----------------------------------------------------------------------
@@ -201,12 +233,12 @@ class CodebookWorkspace(Workspace):
         self.chooser.show_title(picture.title)
         if picture.done:
             self.desk.tell(Notice(f"{picture.title}: {', '.join(picture.done)}."))
-        self._show_tokens()
-        self.original.show_tiles(tiles.picture("original", picture.coded.x))
-        self.encoded.show_tiles(tiles.latents("encoded", picture.coded.z))
         for pane, clicks in zip(self.panes, self.clicks, strict=True):
             maps = pane in (self.encoded, self.indices)
             clicks.show_rows(len(picture.coded.indices) if maps else picture.coded.x.shape[-1])
+        self._show_tokens()
+        self.original.show_tiles(tiles.picture("original", picture.coded.x))
+        self.encoded.show_tiles(tiles.latents("encoded", picture.coded.z))
 
     @Slot(object)
     def _on_failed(self, error: BaseException) -> None:
@@ -224,7 +256,26 @@ class CodebookWorkspace(Workspace):
         held = None if self.token is None else int(indices[self.token])
         self.token = row * len(indices) // rows, column * len(indices) // rows
         if self.token_card.paint.isChecked() and held is not None:
+            self.coding.begin_stroke()
             self.coding.replace(*self.token, held)
+        self._show_tokens()
+
+    @Slot(int, int, int)
+    def _on_dragged(self, row: int, column: int, rows: int) -> None:
+        """On with the stroke, with the code it began with."""
+        indices = self.coding.indices
+        if indices is None or self.token is None:
+            return
+        held, before = int(indices[self.token]), self.token
+        self.token = row * len(indices) // rows, column * len(indices) // rows
+        if self.token != before:
+            self.coding.replace(*self.token, held)
+            self._show_tokens()
+
+    @Slot()
+    def _on_looked(self) -> None:
+        if self.coding.looks is not None:
+            self.token_card.show_swatches(tiles.swatches(self.coding.looks))
         self._show_tokens()
 
     @Slot(int)
@@ -260,16 +311,36 @@ class CodebookWorkspace(Workspace):
         picture, indices = self.coding.picture, self.coding.indices
         if picture is None or indices is None:
             return
-        self.indices.show_tiles(tiles.index_map("indices", indices))
+        self._show_map(indices)
         changed = int((indices != picture.coded.indices).sum())
         self.indices.show_remark(f"{changed} changed" if changed else "nearest codes")
         counts = np.bincount(indices.ravel(), minlength=len(picture.vectors))
         self.usage_card.show_picture(counts.astype(np.int64))
         self.token_card.show_edits(self.coding.edited)
-        for pane in (self.encoded, self.indices):
-            pane.view.show_crosshair(0 if self.token else None, *(self.token or (0, 0)))
+        self._show_place()
         if self.token is not None:
             self.token_card.show_token(picture.coded, picture.vectors, indices, *self.token)
+
+    def _show_map(self, indices: Int64) -> None:
+        """The codes by number, or by what each alone looks like, once that is known."""
+        looks = self.coding.looks if self.indices.subject == "alone" else None
+        made = (
+            tiles.index_map("indices", indices)
+            if looks is None
+            else tiles.laid_out("indices", indices, looks)
+        )
+        self.clicks[self.panes.index(self.indices)].show_rows(made.pixels.shape[1])
+        self.indices.show_tiles(made)
+
+    def _show_place(self) -> None:
+        """Outline the chosen token everywhere; on a picture it is a square of pixels."""
+        for pane, clicks in zip(self.panes, self.clicks, strict=True):
+            if self.token is None or self.coding.indices is None:
+                pane.view.show_crosshair(None)
+            else:
+                side = clicks.rows // len(self.coding.indices)
+                row, column = self.token
+                pane.view.show_crosshair(0, row * side, column * side, max(1, side))
 
     @Slot()
     def _show_pictures(self) -> None:
@@ -284,6 +355,7 @@ class CodebookWorkspace(Workspace):
 
     @Slot(str)
     def _on_compared(self, name: str) -> None:
+        self._show_tokens()
         self._show_compared()
 
     def _show_compared(self) -> None:
@@ -301,6 +373,7 @@ class CodebookWorkspace(Workspace):
             self.compared.show_remark("")
         self.clicks[-1].show_rows(made_of.pixels.shape[1])
         self.compared.show_tiles(made_of)
+        self._show_place()
 
 
 def _decibels(value: float) -> str:
