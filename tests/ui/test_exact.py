@@ -140,15 +140,15 @@ def test_a_folder_of_pictures_becomes_an_exact_model_and_its_rule_is_told(
 ):
     for k, (name, level) in enumerate((("dark", 10), ("dark", 30), ("light", 240))):
         (tmp_path / name).mkdir(exist_ok=True)
-        Image.new("L", (12, 8), level).save(tmp_path / name / f"{k}.png")
+        Image.new("L", (12, 6), level).save(tmp_path / name / f"{k}.png")
     session = make_session()
     session.window.files.open(tmp_path)
     wait(lambda: session.controller.card.family == "pictures")
     card = session.controller.card
-    assert card.classes == ("dark", "light") and card.data_shape == (1, 8, 8)
+    assert card.classes == ("dark", "light") and card.data_shape == (1, 6, 6)
     wait(lambda: session.controller.run is not None and session.controller.run.complete)
     said = session.window.notices.text.text()
-    assert "scaled to 8 x 8 grey values" in said and "2 sub-folders are the classes" in said
+    assert "scaled to 6 x 6 grey values" in said and "2 sub-folders are the classes" in said
     session.window.central.go_to("exact")
     exact = session.window.central.current
     session.controller.scrub_to(10)
