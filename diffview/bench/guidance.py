@@ -1,7 +1,8 @@
 """From a moved γ slider to what follows it: this step at once, the whole run in the background.
 
 The whole run is measured at its last step, where all of it must be sampled anew before anything
-new can be seen: first for four samples, then for all. The bare calls are those four samples'.
+new can be seen: first for four samples in ten steps, then for all. The bare calls are those of
+the four samples.
 """
 
 from __future__ import annotations

@@ -150,7 +150,7 @@ def _bare_ms(controller: Any) -> float:
     """The network calls that the first samples' new run needs, alone, in milliseconds."""
     import torch
 
-    from diffview.ui.runs import FEW
+    from diffview.ui.first_look import FEW, STEPS
 
     # What the sampling thread uses; it is idle now, and the window may stand still for once.
     model = controller.source.model()
@@ -159,7 +159,7 @@ def _bare_ms(controller: Any) -> float:
     label = torch.zeros(2 * FEW, dtype=torch.int64, device=model.device)
     began = time.perf_counter()
     with torch.no_grad():
-        for _ in range(controller.run.spec.n_steps):
+        for _ in range(min(STEPS, controller.run.spec.n_steps)):
             model.network(x, t, label).cpu()
     return 1000 * (time.perf_counter() - began)
 

@@ -23,9 +23,10 @@ from diffview.ui.branches import Branches
 from diffview.ui.choosing import Choosing, check
 from diffview.ui.decoding import Decoding
 from diffview.ui.family import Member
+from diffview.ui.first_look import first_look
 from diffview.ui.jobs import ModelSource
 from diffview.ui.notices import notice_of
-from diffview.ui.runs import Pending, Runs, few_of
+from diffview.ui.runs import Pending, Runs
 from diffview.ui.screen import Screen, view_of, with_few
 from diffview.ui.state import Activity, Notice, Pane
 from diffview.ui.workers import JobRunner
@@ -147,7 +148,7 @@ class Controller(Choosing):
             self.noticed.emit(Notice(str(error), "error", topic="run"))
             return
         redo = redo and self.run is not None and self._same_model(self.run)
-        few = few_of(run, self.run) if redo else None
+        few = first_look(run, self.run, self.look.index, self.card.schedule) if redo else None
         self.begin(Pending(self.source, run, few, redo, show_step, guide))
 
     def begin(self, pending: Pending) -> None:
@@ -155,7 +156,7 @@ class Controller(Choosing):
         if not self._closed:
             self.begunAnew.emit("run")
             pending.choices = self.choices
-            self._runs.start(pending, upto=self.look.index)
+            self._runs.start(pending)
 
     def _new_run(self, spec: RunSpec) -> Trajectory:
         spec = checked(spec)
@@ -318,9 +319,11 @@ class Controller(Choosing):
     def _frame(self) -> Frame | None:
         lens = self.decoding.quick
         frame, pending = self._screen.frame(self.run, self.look, lens), self.pending
-        if frame is None or pending is None or pending.few is None or self.run is pending.run:
+        run, few = self.run, None if pending is None else pending.few
+        if frame is None or few is None or pending is None or run is pending.run or run is None:
             return frame
-        return with_few(frame, pending.few, self.look, lens)
+        level = run[min(self.look.index, len(run) - 1)].level
+        return with_few(frame, level, few.run, self.look, lens)
 
     @Slot()
     def _on_lens(self) -> None:

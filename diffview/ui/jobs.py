@@ -22,6 +22,7 @@ from diffview.models.card import ModelCard
 from diffview.models.facts import Facts
 from diffview.models.inverting import State, StepError
 from diffview.models.memory import Room
+from diffview.ui.first_look import FirstLook
 from diffview.ui.guide_source import GuideSource
 
 
@@ -106,18 +107,14 @@ def sample(
 
 
 def sample_in_two(
-    source: ModelSource,
-    few: Trajectory,
-    upto: int,
-    whole: Trajectory,
-    guide: GuideSource | None = None,
+    source: ModelSource, look: FirstLook, whole: Trajectory, guide: GuideSource | None = None
 ) -> Iterator[int]:
-    """First `few` as far as record `upto`, then `whole`; yields a count of both."""
-    model = source.model()
+    """First the look as far as it goes, then `whole`; yields a count of both."""
+    model, few = source.model(), look.run
     guiding = None if guide is None else guide.guide(model)
     for _ in sampling.sample_into(few, model, guide=guiding):
         yield len(few)
-        if len(few) > upto:
+        if len(few) >= look.upto:
             break
     for _ in sampling.sample_into(whole, model, guide=guiding):
         yield len(few) + len(whole)

@@ -19,13 +19,13 @@ from diffview.models import branching, guides, inverting, sampling
 from diffview.models.branching import Branch
 from diffview.ui import jobs
 from diffview.ui.family import Leave, Member
+from diffview.ui.first_look import FirstLook
 from diffview.ui.guide_source import GuideSource
 from diffview.ui.jobs import Climb, ModelSource
 from diffview.ui.state import Activity, Choices
 from diffview.ui.workers import JobRunner
 
 FRAME_MS = 16
-FEW = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class GoingOn:
 
 @dataclass(slots=True)
 class Pending:
-    """A run under way. `few` is a small run that comes first while the slider is dragged.
+    """A run under way. `few` is the first look that comes before it while the slider is dragged.
 
     A `redo` leaves the old run on screen until it has caught up; with `show_step` the view follows
     no further than that step. `begun` records were there before; `climb` is the way up to x_T of
@@ -53,7 +53,7 @@ class Pending:
 
     source: ModelSource
     run: Trajectory
-    few: Trajectory | None = None
+    few: FirstLook | None = None
     redo: bool = False
     show_step: int | None = None
     guide: GuideSource | None = None
@@ -75,15 +75,15 @@ class Pending:
             return inverting.about(card, pictures, refine, device=device) | guides.about(guide)
         return sampling.about(card, device=device) | guides.about(guide)
 
-    def job(self, upto: int) -> Iterator[Any]:
-        """What the worker's thread does; `few` go as far as record `upto`."""
+    def job(self) -> Iterator[Any]:
+        """What the worker's thread does."""
         if self.going_on is not None:
             return jobs.go_on(self.source, self.going_on.branch, self.going_on.by)
         if self.climb is not None:
             return jobs.invert(self.source, self.climb, self.run, self.guide)
         if self.few is None:
             return jobs.sample(self.source, self.run, self.guide)
-        return jobs.sample_in_two(self.source, self.few, upto, self.run, self.guide)
+        return jobs.sample_in_two(self.source, self.few, self.run, self.guide)
 
 
 class Runs(QObject):
@@ -111,14 +111,16 @@ class Runs(QObject):
         self._runner.failed.connect(self._on_failed)
         self._runner.stopped.connect(self._on_finished)
 
-    def start(self, pending: Pending, upto: int) -> None:
-        """Begin a run in place of the present one; its `few` go as far as record `upto`."""
+    def start(self, pending: Pending) -> None:
+        """Begin a run in place of the present one."""
         self._cancel()
         pending.started, pending.begun = time.monotonic(), len(pending.run)
-        pending.job_id = self._runner.submit(lambda: pending.job(upto))
+        pending.job_id = self._runner.submit(pending.job)
         if pending.job_id:
             self.pending = pending
-            self._set(busy=True, redoing=pending.redo, done=0, total=pending.run.expected, text="")
+            looked = 0 if pending.few is None else pending.few.steps
+            start = {"done": 0, "total": pending.run.expected, "text": "", "look_steps": looked}
+            self._set(busy=True, redoing=pending.redo, **start)
 
     def stop(self) -> None:
         """Stop after the step it is in."""
@@ -195,20 +197,3 @@ def _progress(pending: Pending) -> dict[str, Any]:
     left = elapsed / made * (total - done) if made > 1 and climb is None else None
     text = {} if climb is None else {"text": f"way back: step {min(done, total - 1)}/{total - 1}"}
     return {"done": done, "total": total, "seconds_left": left, **text}
-
-
-def few_of(run: Trajectory, shown: Trajectory | None) -> Trajectory | None:
-    """The first few samples of `run` alone, for a quick first look while the slider moves.
-
-    None where they would not fit into the pictures on screen: other samples or other steps.
-    """
-    spec = run.spec
-    if spec.batch <= FEW or shown is None or shown.stride != run.stride:
-        return None
-    form = (shown.spec.seeds, shown.spec.n_steps, shown.spec.spacing)
-    if form != (spec.seeds, spec.n_steps, spec.spacing):
-        return None
-    condition = spec.condition
-    few = condition[:FEW] if isinstance(condition, tuple) else condition
-    small = replace(spec, seeds=spec.seeds[:FEW], condition=few)
-    return Trajectory(small, run.data_shape, run.stride)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 
+from diffview.engine.levels import NoiseLevel
 from diffview.engine.trajectory import Trajectory
 from diffview.frames.compose import Frame, ViewState, compose, merged
 from diffview.frames.lens import Lens
+from diffview.ui.first_look import place_of
 from diffview.ui.state import Look
 
 KEPT_BYTES = 128 * 1024**2
@@ -53,11 +56,15 @@ class Screen:
             self._bytes -= oldest.nbytes
 
 
-def with_few(frame: Frame, few: Trajectory, look: Look, lens: Lens | None = None) -> Frame:
-    """`frame` with its first samples already from the new run `few`, the others dimmed."""
-    if len(few) <= look.index:
+def with_few(
+    frame: Frame, level: NoiseLevel, few: Trajectory, look: Look, lens: Lens | None = None
+) -> Frame:
+    """`frame`, at `level`, with its first samples from the new run `few`, the others dimmed."""
+    place = place_of(level, few)
+    if place is None:
         return frame
-    return merged(frame, compose(few, view_of(few, look, preview=False), lens))
+    view = view_of(few, replace(look, index=place), preview=False)
+    return merged(frame, compose(few, view, lens))
 
 
 def view_of(run: Trajectory, look: Look, *, preview: bool = True) -> ViewState:

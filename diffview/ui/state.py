@@ -278,7 +278,10 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What the sampling thread is doing; `redoing` says the old run is still on screen."""
+    """What the sampling thread is doing; `redoing` says the old run is still on screen.
+
+    look_steps: in how many steps its first samples are shown before, 0 where in all.
+    """
 
     busy: bool = False
     redoing: bool = False
@@ -286,6 +289,7 @@ class Activity:
     done: int = 0
     total: int = 0
     seconds_left: float | None = None
+    look_steps: int = 0
 
 
 @dataclass(frozen=True, slots=True)

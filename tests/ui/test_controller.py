@@ -9,7 +9,7 @@ from PySide6.QtTest import QTest
 from diffview.engine import session
 from diffview.engine.spec import Guidance, RunSpec
 from diffview.engine.trajectory import Trajectory
-from diffview.ui.runs import FEW
+from diffview.ui.first_look import FEW
 from diffview.ui.state import Pane
 
 
@@ -175,7 +175,7 @@ def test_the_old_run_stays_until_the_new_one_has_caught_up_with_the_shown_step(
     ran.scrub_to(30)
     network.hold()
     ran.choose_guidance(5.0)
-    network.allow(31 + 30)  # the few as far as step 30, then 30 steps (0 to 29) of all
+    network.allow(11 + 30)  # a look at step 30 in 10 steps, then 30 steps (0 to 29) of all
     wait(lambda: ran.activity.done == 30)
     assert ran.run is old and ran.look.guidance_scale == 5.0
     network.allow(1)
@@ -194,7 +194,7 @@ def test_the_first_samples_are_shown_from_the_new_run_before_all_have_caught_up(
     network.hold()
     ran.choose_guidance(5.0)
     before = shown(ran).copy()
-    network.allow(31)
+    network.allow(11)
     wait(lambda: not np.array_equal(shown(ran)[:FEW], before[:FEW]))
     assert np.array_equal(shown(ran)[FEW:], before[FEW:])
 

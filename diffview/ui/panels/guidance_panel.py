@@ -286,7 +286,8 @@ def _by_row(combo: QComboBox, reasons: Mapping[str, str]) -> dict[int, str]:
 
 def _whole_run(activity: Activity, previewing: bool) -> str:
     if activity.busy and activity.redoing:
-        return f"Whole run: being redone, {100 * activity.done // max(1, activity.total)} %"
+        look = f" · first look in {activity.look_steps} steps" if activity.look_steps else ""
+        return f"Whole run: being redone, {100 * activity.done // max(1, activity.total)} %{look}"
     if activity.busy:
         return ""
     return "Whole run: press Run to redo it" if previewing else ""
