@@ -12,22 +12,47 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from PySide6.QtWidgets import QApplication
 
+from diffview.lessons import lesson
 from diffview.ui.app import Session
 from diffview.ui.settings import Settings
 
 IMAGES = Path(__file__).parent / "images"
-SHOTS = (("window-dark.png", "dark", (1280, 800)), ("window-light.png", "light", (1280, 800)))
+SIZE = 1280, 800
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture of the window, as a lesson's set-up arranges it; the lesson is `open` or not."""
+
+    name: str
+    theme: str
+    lesson: str = ""
+    setup: int = 0
+    open: bool = False
+
+
+SHOTS = (
+    Shot("window-dark.png", "dark"),
+    Shot("window-light.png", "light"),
+    Shot("anatomy.png", "dark", "weights"),
+    Shot("plane.png", "dark", "manifold", 1),
+    Shot("by-heart.png", "light", "score", 1),
+    Shot("classifiers.png", "dark", "classifier-guidance", 2),
+    Shot("codebook.png", "light", "fewer-dimensions"),
+    Shot("lesson.png", "light", "one-step", 0, open=True),
+)
 SHOWN_STEP = 24
 SHOWN_SAMPLE = 5
 PATIENCE_S = 300
 
 
 def main(folder: Path) -> None:
-    """Run, scrub, select, and save one picture per theme."""
+    """Run, scrub, select, and save every picture."""
     app = QApplication.instance() or QApplication(["diffview"])
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
@@ -37,12 +62,26 @@ def main(folder: Path) -> None:
         _wait(app, lambda: controller.run is not None and not controller.activity.busy)
         controller.scrub_to(SHOWN_STEP)
         controller.select_sample(SHOWN_SAMPLE)
-        for name, theme, size in SHOTS:
-            session.window.use_theme(theme)
-            session.window.resize(*size)
+        session.window.resize(*SIZE)
+        for shot in SHOTS:
+            session.window.use_theme(shot.theme)
+            if shot.lesson:
+                _arrange(app, session, shot)
             _settle(app)
-            session.window.grab().save(str(folder / name))
+            session.window.grab().save(str(folder / shot.name))
         session.window.close()
+
+
+def _arrange(app: QApplication, session: Session, shot: Shot) -> None:
+    window = session.window
+    window.teaching.show()
+    names = [one.name for one in lesson.every()[0]]
+    window.teaching.turn_to(names.index(shot.lesson))
+    setup = lesson.every()[0][names.index(shot.lesson)].setups[shot.setup]
+    window.teaching.arrange(setup)
+    window.teaching.dock.setVisible(shot.open)
+    _settle(app)
+    _wait(app, lambda: not session.busy)
 
 
 def _wait(app: QApplication, done: Callable[[], bool]) -> None:

@@ -82,6 +82,11 @@ class Session:
         self._runners.append(JobRunner(name))
         return self._runners[-1]
 
+    @property
+    def busy(self) -> bool:
+        """Whether any thread has work."""
+        return any(runner.busy for runner in self._runners)
+
     def _begin(self, model: Any, run: Any, file: str | None) -> None:
         """Show what was asked for; else go on where the last window stopped."""
         if run is not None:
