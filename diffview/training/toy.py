@@ -25,6 +25,7 @@ from diffview.models.card import ModelCard
 from diffview.models.exact.mixture import Mixture
 from diffview.models.exact.mixture_denoiser import MixtureDenoiser
 from diffview.models.network import NetworkDenoiser
+from diffview.training.adamw import AdamW
 
 Array = NDArray[np.float64]
 
@@ -117,14 +118,12 @@ def train_toy(
     chosen = settings or ToySettings()
     batches, network = _Batches(data, card, chosen), _network(card, chosen)
     averaged = copy.deepcopy(network).requires_grad_(False)
-    optimiser = torch.optim.AdamW(network.parameters(), chosen.lr, betas=(0.9, 0.99))
+    optimiser = AdamW(network.parameters())
     seconds, seen = 0.0, np.zeros((2, BINS))
     for step in range(1, chosen.steps + 1):
         began = time.perf_counter()
         batch = batches.draw()
-        for group in optimiser.param_groups:
-            group["lr"] = chosen.lr * _rate(step, chosen)
-        error = _step(network, optimiser, batch)
+        error = _step(network, optimiser, batch, chosen.lr * _rate(step, chosen))
         _follow(averaged, network, min(chosen.ema, step / (step + 10)))
         seen += [np.bincount(batch.bins, error, BINS), np.bincount(batch.bins, minlength=BINS)]
         seconds += time.perf_counter() - began
@@ -263,13 +262,13 @@ def _network(card: ModelCard, settings: ToySettings) -> ToyNetwork:
 
 
 @torch.enable_grad()
-def _step(network: ToyNetwork, optimiser: torch.optim.Optimizer, batch: _Batch) -> Array:
+def _step(network: ToyNetwork, optimiser: AdamW, batch: _Batch, rate: float) -> Array:
     """One step down the loss; the squared error of each sample (B,), as it was before."""
     optimiser.zero_grad()
     off = network(batch.x_t, batch.t, batch.labels) - batch.target
     error = off.square().mean(dim=1)
     error.mean().backward()
-    optimiser.step()
+    optimiser.step(rate)
     return np.asarray(error.detach().numpy(), np.float64)
 
 
