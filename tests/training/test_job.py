@@ -130,7 +130,7 @@ def test_an_interrupt_saves_and_says_how_to_go_on(start, tmp_path):
     process = start(tmp_path / "run", every=0.0, samples=10**9)
     first = json.loads(process.stdout.readline())
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     assert process.returncode == 130, err
     assert "--resume" in err
     assert json.loads(out.splitlines()[-1])["step"] >= first["step"]
@@ -142,11 +142,11 @@ def test_an_interrupt_saves_and_says_how_to_go_on(start, tmp_path):
 def test_a_full_disk_keeps_the_last_good_checkpoint_and_says_so(start, tmp_path):
     folder = tmp_path / "run"
     process = start(folder, samples=64)
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=240) == 0
     (folder / "m.safetensors").unlink()
     good = (folder / "m.ckpt").read_bytes()
     process = start(folder, resume=True, every=0.0, limit=len(good) // 2)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=240)
     assert process.returncode == 1
     assert "could not be written" in err and "last good checkpoint" in err and "--resume" in err
     assert "Traceback" not in err
