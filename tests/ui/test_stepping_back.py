@@ -47,7 +47,8 @@ def test_a_branch_by_its_key_is_seen_to_be_one_and_leads_back(session, settled, 
     at_step(20)
     assert button.isEnabled() and action.isEnabled() and "clean end" not in action.toolTip()
     assert named(session, "branchCombo").isHidden()
-    parent = controller.run
+    parent, content = controller.run, session.window.right_dock._content
+    room = content.minimumSizeHint().width()
     press(session, Qt.Key.Key_B)
     settled()
     controller.choose_guidance(8.0)
@@ -56,6 +57,7 @@ def test_a_branch_by_its_key_is_seen_to_be_one_and_leads_back(session, settled, 
     scrubber = named(session, "timestepScrubber")
     assert scrubber.marks() == (20,) and "at step 20" in scrubber.toolTip()
     assert "step 20/50" in named(session, "branchLabel").text()
+    assert content.minimumSizeHint().width() == room, "nothing is pushed out of the dock"
     combo = named(session, "branchCombo")
     titles = [combo.itemText(row) for row in range(combo.count())]
     assert len(titles) == 2 and "γ 8" in titles[1] and combo.currentIndex() == 1

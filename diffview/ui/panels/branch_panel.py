@@ -24,6 +24,7 @@ RESUME_HELP = "Go on with this run from where it was stopped, bit for bit (Ctrl+
 RUNS_HELP = "The kept runs: what was sampled, and the branches that left it"
 PARENT_HELP = "Show the run that this one left (Alt+Up)"
 MOST, USUAL = 256, 8
+COUNT_WIDTH = 76
 
 
 class BranchPanel(Card):
@@ -42,7 +43,7 @@ class BranchPanel(Card):
         self._connect()
 
     def _build(self) -> None:
-        self.branch, self.complete = QPushButton("Branch here"), QPushButton("Complete ×")
+        self.branch, self.complete = QPushButton("Branch"), QPushButton("Complete ×")
         self.resume, self.parent_run = QPushButton("Resume"), QPushButton("Parent")
         describe(self.branch, "Branch here", BRANCH_HELP, "branchButton")
         describe(self.complete, "Complete", COMPLETE_HELP, "completeButton")
@@ -51,7 +52,7 @@ class BranchPanel(Card):
         self.count = QSpinBox(minimum=2, maximum=MOST, value=USUAL)
         describe(self.count, "Completions", "How many times Complete completes the state",
                  "completionsSpinBox")  # fmt: skip
-        self.count.setFixedWidth(76)
+        self.count.setFixedWidth(COUNT_WIDTH)
         self.where, self.why = QLabel(), QLabel()
         self.where.setObjectName("branchLabel")
         self.why.setObjectName("branchReason")
@@ -59,16 +60,15 @@ class BranchPanel(Card):
         self.why.setProperty("role", "small")
         self.runs = QComboBox()
         describe(self.runs, "Kept runs", RUNS_HELP, "branchCombo")
-        narrow(self.runs)
+        narrow(self.runs, self.branch, self.complete, self.parent_run)
         self.runs.setFixedHeight(FIELD_HEIGHT)
         row, below = QHBoxLayout(), QHBoxLayout()
         row.setSpacing(6)
-        for widget, stretch in ((self.branch, 1), (self.complete, 1), (self.count, 0)):
-            widget.setMinimumWidth(0)
+        for widget, stretch in ((self.branch, 2), (self.complete, 3), (self.count, 0)):
             row.addWidget(widget, stretch)
         below.setSpacing(6)
-        below.addWidget(self.runs, 1)
-        below.addWidget(self.parent_run)
+        below.addWidget(self.runs, 3)
+        below.addWidget(self.parent_run, 1)
         self.body.addLayout(row)
         self.body.addWidget(self.resume)
         for label in (self.where, self.why):
@@ -128,5 +128,5 @@ class BranchPanel(Card):
 def _where(steps: Sequence[int], n_steps: int) -> str:
     if not steps:
         return ""
-    earlier = f", before at {', '.join(map(str, steps[:-1]))}" if len(steps) > 1 else ""
-    return f"A branch: left its parent at step {steps[-1]}/{n_steps}{earlier}"
+    earlier = "".join(f", of one from {step}" for step in reversed(steps[:-1]))
+    return f"A branch from step {steps[-1]}/{n_steps}{earlier}"
