@@ -1,29 +1,39 @@
 """The exact denoiser of 60,000 pictures: one step of 16 samples, on all cores.
 
+Beside it, in turns, the plain way: pictures kept as float32, one product, one softmax, one more
+product. That takes four times the memory, and its weights are wrong where sigma is small.
+
 Where Fashion-MNIST is not installed, as many pictures of noise take its place: the work is the
 same, the pictures are not.
 """
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator
-from time import perf_counter, process_time
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from diffview.bench.measures import Plan, Reading, reading, skipped
+from diffview.bench.race import Racer, of_medians, race
 from diffview.datasets import LabelledPictures, picture_sets
+from diffview.engine.levels import NoiseLevel
 from diffview.errors import InputError
 from diffview.models.exact import sets
 from diffview.models.exact.memory import memory_needed
 from diffview.models.exact.pictures import ExactPictures
 from diffview.models.sampling import choose_device
 
-SAMPLES, ROUNDS, QUICK_ROUNDS = 16, 30, 8
+SAMPLES, ROUNDS, QUICK_ROUNDS = 16, 8, 2
 TIMES = (999, 800, 500, 100)
 """From where all pictures carry weight to where one does."""
+
+NAMES = ("exact.step", "exact.guided", "exact.plain")
+
+Ask = Callable[[Tensor, NoiseLevel], Tensor]
 
 
 def measure(plan: Plan) -> Iterator[Reading]:
@@ -37,14 +47,30 @@ def measure(plan: Plan) -> Iterator[Reading]:
     model = ExactPictures(sets.set_card(picture_sets()["fashion"]), data, device)
     facts |= {"device": str(device), "threads": torch.get_num_threads(), "samples": SAMPLES}
     facts["megabytes"] = round(memory_needed(len(data), model.data_shape) / 1e6)
+    facts["plain_megabytes"] = round(4 * math.prod(data.pictures.shape) / 1e6)
+    clean = model.pictures[:SAMPLES].float() / 127.5 - 1
+    flat = model.pictures.flatten(1).float() / 127.5 - 1
+    norms = flat.square().sum(1)
     rounds = QUICK_ROUNDS if plan.quick else ROUNDS
-    for name, guided in zip(NAMES, (False, True), strict=True):
-        walls, processors = zip(*_steps(model, rounds, guided), strict=True)
-        used = round(float(np.median(processors)), 1)
-        yield reading(name, walls, **facts, processor_ms=used)
-
-
-NAMES = ("exact.step", "exact.guided")
+    racers = {
+        "step": lambda: _steps(model, clean, lambda x, level: model(x, level, None)),
+        "guided": lambda: _steps(model, clean, lambda x, level: _guided(model, x, level)),
+        "plain": lambda: _steps(model, clean, lambda x, level: _plain(flat, norms, x, level)),
+    }
+    times = race(racers, len(TIMES), rounds)
+    for racer in ("step", "guided"):
+        walls, used = (1e3 * part.ravel() for part in times[racer])
+        yield reading(
+            f"exact.{racer}",
+            walls.tolist(),
+            **facts,
+            processor_ms=round(float(np.median(used)), 1),
+        )
+    yield Reading(
+        "exact.plain",
+        of_medians(times["step"][1], times["plain"][1]),
+        detail={**facts, "wall_ratio": round(of_medians(times["step"][0], times["plain"][0]), 3)},
+    )
 
 
 def _pictures() -> tuple[LabelledPictures, dict[str, object]]:
@@ -58,20 +84,28 @@ def _pictures() -> tuple[LabelledPictures, dict[str, object]]:
         return LabelledPictures(noise, labels), {"pictures": "noise: the data set is not here"}
 
 
-def _steps(model: ExactPictures, rounds: int, guided: bool) -> Iterator[tuple[float, float]]:
-    """Milliseconds of each step: on the wall, and of processors."""
-    clean = model.pictures[:SAMPLES].float() / 127.5 - 1
+def _steps(model: ExactPictures, clean: Tensor, ask: Ask) -> Racer:
+    """A step at each of TIMES, on noised pictures of the set."""
     random = torch.Generator(model.device).manual_seed(0)
-    labels = model.labels[:SAMPLES]
-    for k in range(rounds + 1):
-        level = model.schedule.level(TIMES[k % len(TIMES)])
+    for t in TIMES:
+        level = model.schedule.level(t)
         z = torch.randn(clean.shape, generator=random, device=model.device)
-        x, condition = level.alpha * clean + level.sigma * z, None
-        if guided:
-            null = model.null_condition(SAMPLES)
-            condition = labels if null is None else torch.cat([null, labels])
-            x = torch.cat([x, x])
-        start, used = perf_counter(), process_time()
-        model(x, level, condition).cpu()  # a GPU answers before it has computed
-        if k:  # the first call warms up
-            yield 1e3 * (perf_counter() - start), 1e3 * (process_time() - used)
+        ask(level.alpha * clean + level.sigma * z, level).cpu()  # a GPU answers before it is done
+        yield
+
+
+def _guided(model: ExactPictures, x: Tensor, level: NoiseLevel) -> Tensor:
+    null, labels = model.null_condition(SAMPLES), model.labels[:SAMPLES]
+    condition = labels if null is None else torch.cat([null, labels])
+    return model(torch.cat([x, x]), level, condition)
+
+
+def _plain(pictures: Tensor, norms: Tensor, x: Tensor, level: NoiseLevel) -> Tensor:
+    """As it is written down first: x_0 is the softmax's mean, all in float32."""
+    rows = x.flatten(1)
+    squares = (
+        rows.square().sum(1, keepdim=True)
+        - 2 * level.alpha * rows @ pictures.mT
+        + level.alpha**2 * norms
+    )
+    return (-squares / (2 * level.sigma**2)).softmax(1) @ pictures

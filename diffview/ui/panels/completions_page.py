@@ -44,7 +44,7 @@ SCALE_HELP = (
     "Under which γ the completions are drawn. Tweedie's formula is about the posterior, and that "
     "is sampled at γ = 1: with more guidance neither the estimate nor the completions are of it."
 )
-HINT = "The same x_t, completed {} times with other noise: is x̂₀ their mean?"
+HINT = "This state, completed {} times with other noise: is the estimate their mean?"
 
 
 class CompletionsPage(QWidget):
@@ -178,7 +178,7 @@ def verdict(made: Completed) -> str:
     assert found is not None
     count = made.wish.count
     said = (
-        f"Mean and x̂₀ differ by rms {number(found.gap)}; a mean of {count} is off by "
+        f"Mean and estimate differ by rms {number(found.gap)}; a mean of {count} is off by "
         f"{number(found.chance)} by chance alone (rms std {number(found.spread)} / √{count})."
     )
     if scale is not None and scale != 1:

@@ -54,6 +54,7 @@ class CurvesPage(QWidget):
         self._table: Table | None = None
         self._losses: Losses | None = None
         self._measuring = False
+        self._told: tuple[Losses | None, bool, str] | None = None
         self._sample, self._index = 0, 0
         self._build()
         self._connect()
@@ -106,6 +107,9 @@ class CurvesPage(QWidget):
 
     def show_table(self, table: Table, sample: int, index: int) -> None:
         """The curves of a run; the cursor on record `index`."""
+        if (table, sample) == (self._table, self._sample):
+            self.show_cursor(index)
+            return
         self._table, self._sample, self._index = table, sample, index
         run = table.run
         times = np.array([run[k].level.t for k in range(table.count)])
@@ -139,6 +143,9 @@ class CurvesPage(QWidget):
 
     def show_losses(self, losses: Losses | None, measuring: bool, ready: str) -> None:
         """What is measured; `ready` says what the button would measure, "" if it cannot."""
+        if (losses, measuring, ready) == self._told:
+            return
+        self._told = losses, measuring, ready
         self._losses, self._measuring = losses, measuring
         self.measure.setText("stop" if measuring else "measure")
         self.measure.setEnabled(measuring or bool(ready))

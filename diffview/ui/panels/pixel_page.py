@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 
 from diffview.engine.trajectory import StepRecord, Trajectory
 from diffview.frames import compose, curves
@@ -49,9 +49,8 @@ class PixelPage(QWidget):
         self.plot = SmallPlot(r"\c{xt}{x_{t}}, \; \c{x0hat}{\hat{x}_{0}}")
         describe(self.plot, "The region over t", HELP, "pixelPlot")
         self.fields = {}
-        fields = QGridLayout()
-        fields.setHorizontalSpacing(6)
-        fields.setVerticalSpacing(3)
+        fields = QHBoxLayout()
+        fields.setSpacing(6)
         for place, (name, word) in enumerate(
             (("row", "Row"), ("column", "Column"), ("height", "Rows"), ("width", "Columns"))
         ):
@@ -61,20 +60,20 @@ class PixelPage(QWidget):
             label = QLabel(word)
             label.setProperty("role", "muted")
             label.setBuddy(spin)
-            fields.addWidget(label, 0, place)
-            fields.addWidget(spin, 1, place)
-            fields.setColumnStretch(place, 1)
+            fields.addWidget(label)
+            fields.addWidget(spin)
+            fields.addSpacing(8)
             self.fields[name] = spin
-        right = QVBoxLayout()
-        right.setSpacing(6)
-        right.addWidget(self.plot, 1)
-        right.addLayout(fields)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(6, 2, 8, 4)
+        fields.addStretch(1)
+        row = QHBoxLayout()
         row.setSpacing(8)
-        row.addWidget(self.panes[0], 4)
-        row.addWidget(self.panes[1], 4)
-        row.addLayout(right, 5)
+        for widget, share in ((self.panes[0], 4), (self.panes[1], 4), (self.plot, 5)):
+            row.addWidget(widget, share)
+        body = QVBoxLayout(self)
+        body.setContentsMargins(6, 2, 8, 4)
+        body.setSpacing(6)
+        body.addLayout(row, 1)
+        body.addLayout(fields)
 
     def _connect(self) -> None:
         self.plot.placeRequested.connect(self.stepRequested)
@@ -130,6 +129,7 @@ class PixelPage(QWidget):
             )
             for name in ("x_t", "x0_hat")
         }
+        self._draw()
 
     def _show(self) -> None:
         if self._run is None or self._record is None or self.region is None or not self._means:
@@ -144,9 +144,11 @@ class PixelPage(QWidget):
         with silent(*self.fields.values()):
             for name, spin in self.fields.items():
                 spin.setValue(getattr(self.region, name))
-        self._show_plot()
+        here = [float(means[self._index].mean()) for means in self._means.values()
+                if self._index < len(means)]  # fmt: skip
+        self.plot.show_cursor(self._index, "   ".join(signed(value) for value in here))
 
-    def _show_plot(self) -> None:
+    def _draw(self) -> None:
         assert self._run is not None
         times = np.array([record.level.t for record in list(self._run)[: len(self._means["x_t"])]])
         made = []
@@ -156,9 +158,6 @@ class PixelPage(QWidget):
                 made += [Series(channel, token, faint=True) for channel in means.T]
             made.append(Series(means.mean(axis=1), token))
         self.plot.show_series(times, made)
-        here = [float(means[self._index].mean()) for means in self._means.values()
-                if self._index < len(means)]  # fmt: skip
-        self.plot.show_cursor(self._index, "   ".join(signed(value) for value in here))
 
     def show_theme(self) -> None:
         """In the present colours."""
