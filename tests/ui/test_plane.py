@@ -1,0 +1,270 @@
+"""The 2-D lab in the real window: what it shows is what the model, the run and the γ say."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+
+from diffview.models.exact.mixture_denoiser import MixtureDenoiser
+from diffview.models.exact.toys import toys
+from diffview.ui.drawn_points import APART, NOTHING, SHAPES, shape
+from diffview.ui.panels.plane_energy import BEYOND, costs, words_of
+from diffview.ui.panels.plane_guidance import words_of as gap_words
+
+STEPS, GAMMA = 6, 3.0
+TOY = "mixture"
+
+
+@pytest.fixture
+def opened(make_session, wait):
+    """The lab on four Gaussians, with a thousand particles that are all there."""
+    session = make_session()
+    controller, central = session.controller, session.window.central
+    controller.choose_steps(STEPS)
+    central.go_to("plane")
+    page = central.current
+    page.lab.count = 1000
+    page.gallery.buttons[TOY].click()
+    wait(lambda: controller.run is not None and controller.run.complete)
+    wait(lambda: page.lab.particles is not None and not page.lab.following)
+    wait(lambda: page.lab.answer is not None)
+    return SimpleNamespace(session=session, controller=controller, page=page, lab=page.lab)
+
+
+def settled(opened, wait):
+    """Wait until the field of what is looked at is drawn."""
+    lab = opened.lab
+
+    def there():
+        asked = getattr(lab.answer, "asked", None)
+        now = (lab.level, lab.label, lab.gamma, lab.window)
+        return asked is not None and now == (asked.level, asked.label, asked.gamma, asked.window)
+
+    wait(there)
+
+
+def test_before_a_distribution_is_chosen_there_is_one_to_choose(make_session, wait):
+    session = make_session()
+    session.window.central.go_to("plane")
+    page = session.window.central.current
+    assert page.page is None and page.gallery.isVisible()
+    assert not any(card.isVisible() for card in page.cards)
+    assert set(toys()) < set(page.gallery.buttons)
+    page.gallery.buttons["draw"].click()
+    assert page.page is page.draw
+    page.go_to("explore")
+    assert page.gallery.isVisible()
+
+
+def test_the_plane_follows_the_scrubber_and_gamma(opened, wait):
+    controller, lab, plane = opened.controller, opened.lab, opened.page.explore.plane
+    for index in (0, 3, STEPS):
+        controller.scrub_to(index)
+        settled(opened, wait)
+        assert lab.answer.drawn.level == controller.run[index].level
+        shown, _ = plane._particles
+        np.testing.assert_array_equal(shown, lab.particles.paths[index])
+        np.testing.assert_array_equal(plane._moving["samples"].places, lab.record.x_t)
+        assert plane._moving["paths"].places.shape == (16, index + 1, 2)
+    assert opened.page.explore.level_card.numbers.text("step") == f"{STEPS}/{STEPS}"
+    controller.scrub_to(3)
+    controller.choose_guidance(7.0)
+    settled(opened, wait)
+    assert lab.answer.drawn.gamma == 7.0
+    wait(lambda: lab.particles.spec.guidance.scale == 7.0 and not lab.following)
+    controller.choose_condition(None)
+    wait(lambda: controller.run.spec.condition is None)
+    settled(opened, wait)
+    assert lab.answer.drawn.field.given is None and lab.gamma == 0.0
+    assert opened.page.explore.level_card.numbers.text("gamma") == "–"
+
+
+def test_numbers_layers_samples_and_zoom_answer_to_hand_and_key(opened, wait):
+    the_numbers_under_the_mouse_are_the_models_own(opened, wait)
+    layers_and_ground_can_be_chosen(opened, wait)
+    a_click_selects_a_sample_and_a_key_zooms(opened, wait)
+    explore = opened.page.explore
+    for widget in (*explore.layers.buttons.values(), explore.layers.combo, explore.plane):
+        assert widget.accessibleName() and widget.objectName() and widget.toolTip()
+
+
+def the_numbers_under_the_mouse_are_the_models_own(opened, wait):
+    explore, lab = opened.page.explore, opened.lab
+    opened.controller.scrub_to(2)
+    explore.plane.setFocus()
+    QTest.keyClick(explore.plane, Qt.Key.Key_Right, Qt.KeyboardModifier.AltModifier)
+    rows = explore.place_card.rows
+    wait(lambda: rows.text("x_t") != "–")
+    x = torch.tensor([explore.plane.probe], dtype=torch.float64)
+    model = MixtureDenoiser(opened.controller.card, toys()[TOY].mixture)
+    label = torch.tensor([opened.controller.choices.condition])
+    free, given = (model(x, lab.level, condition)[0] for condition in (None, label))
+    expected = (free + GAMMA * (given - free)).numpy()
+    wait(lambda: f"{expected[0]:.3f}".replace("-", "−") in rows.text("x0_hat"))
+    assert explore.plane._moving["probe"].ends[0] == pytest.approx(expected)
+
+
+def layers_and_ground_can_be_chosen(opened, wait):
+    explore = opened.page.explore
+    settled(opened, wait)
+    assert "score" in explore.plane._still and "flow" not in explore.plane._still
+    explore.layers.buttons["score"].click()
+    explore.layers.buttons["particles"].click()
+    assert "score" not in explore.plane._still and explore.plane._particles is None
+    explore.layers.combo.setCurrentIndex(1)
+    assert any("nats" in line for line in explore.plane._legend)
+
+
+def a_click_selects_a_sample_and_a_key_zooms(opened, wait):
+    explore, do = opened.page.explore, opened.session.window.commands.do
+    opened.controller.scrub_to(0)
+    at = explore.plane.to_pixels(np.asarray(opened.lab.record.x_t[5], float))
+    QTest.mouseClick(explore.plane, Qt.MouseButton.LeftButton, pos=QPoint(*map(int, at)))
+    assert opened.controller.look.sample == 5
+    assert explore.plane._moving["samples"].ringed == 5
+    QTest.keyClick(explore.plane, Qt.Key.Key_Plus)
+    settled(opened, wait)
+    assert opened.lab.answer.drawn.window == explore.plane.seen
+    do("reset_zoom")
+    assert not explore.plane.zoomed
+    do("copy")
+    assert not QApplication.clipboard().pixmap().isNull()
+
+
+def test_guidance_and_energy_say_what_they_cost(opened, wait):
+    guidance_is_weighed_against_its_own_density(opened, wait)
+    opened.controller.choose_condition(0)
+    z_is_measured_and_a_constant_changes_nothing_but_z(opened, wait)
+
+
+def guidance_is_weighed_against_its_own_density(opened, wait):
+    page = opened.page
+    page.go_to("guidance")
+    gaps = page.guidance.gaps
+    wait(lambda: len(gaps.by_step) == STEPS + 1)
+    opened.controller.scrub_to(0)
+    wait(lambda: gaps.gap is not None and gaps.gap[2] == 0)
+    assert gaps.gap[0].distance.tv == pytest.approx(gaps.gap[0].distance.tv_floor, rel=0.3)
+    opened.controller.scrub_to(STEPS)
+    wait(lambda: gaps.gap[2] == STEPS)
+    apart = gaps.gap[0].distance
+    assert apart.tv > 2 * apart.tv_floor, "sampling with γ does not give p_γ"
+    card = page.guidance.gap_card
+    assert card.numbers.text("tv") == f"{100 * apart.tv:.1f} %"
+    assert "not those of p_γ" in card.words.text()
+    opened.controller.choose_condition(None)
+    wait(lambda: "Choose one class" in card.words.text())
+
+
+def z_is_measured_and_a_constant_changes_nothing_but_z(opened, wait):
+    page = opened.page
+    opened.controller.choose_guidance(1.0)
+    page.go_to("energy")
+    energy = page.energy
+    energy.fineness.setCurrentIndex(0)
+    wait(lambda: len(energy._done) == 3 and energy._done[3].complete)
+    shown = costs(energy._done)
+    assert [cost.dims for cost in shown] == [1, 2, 3, *BEYOND]
+    # The energy is a sum over dimensions, so its Z is a product.
+    for cost in shown[:3]:
+        assert cost.z == pytest.approx(cost.known, rel=1e-9)
+    assert [10 ** round(cost.evaluations, 9) for cost in shown[:3]] == pytest.approx(
+        [32, 32**2, 32**3]
+    )
+    assert "10¹¹⁸⁰ evaluations" in words_of(shown[-1])[2]
+    wait(lambda: page.lab.gamma == 1.0 and energy.shift_card.rows.text("c") == "0.0 nats")
+    energy.shift_card.slider.setValue(20)
+    wait(lambda: energy.shift_card.rows.text("c") == "2.0 nats")
+    z, known = (float(energy.shift_card.rows.text(name)) for name in ("z", "known"))
+    assert known == pytest.approx(math.exp(-2), rel=1e-3) and z == pytest.approx(known, rel=5e-3)
+    assert energy.shift_card.rows.text("score").startswith(("0 ", "1e-", "2e-", "3e-", "4e-"))
+
+
+def test_what_a_distance_says_is_said_in_words():
+    assert gap_words(0.05, 0.05, 3.0, True).startswith("They agree")
+    assert gap_words(0.07, 0.05, 3.0, True).startswith("They nearly agree")
+    assert "10 times what chance" in gap_words(0.5, 0.05, 3.0, True)
+    assert "take more" in gap_words(0.5, 0.05, 1.0, True)
+
+
+def test_a_network_learns_is_compared_and_can_be_used(opened, wait):
+    page, controller = opened.page, opened.controller
+    controller.scrub_to(3)
+    page.go_to("learn")
+    learning = page.learn.learning
+    learning.start(20, 16, "v")
+    wait(lambda: bool(learning.steps) and not learning.training)
+    wait(lambda: learning.comparison is not None and learning.particles is not None)
+    error = learning.comparison.error
+    assert page.learn.numbers.text("mean") == f"{error.mean:.4f}" and error.mean > 0.01
+    assert learning.least.shape == (10,)
+    assert learning.particles.at(STEPS).shape == (1000, 2)
+    page.learn.network_card.use.click()
+    wait(lambda: controller.card.id == f"{TOY}-learned" and controller.run.complete)
+    assert learning.model is None, "it learned another distribution's field"
+    page.go_to("explore")
+    wait(lambda: any("no density" in line for line in page.explore.plane._legend))
+    page.go_to("guidance")
+    wait(lambda: "no density" in page.guidance.gap_card.words.text())
+
+
+def test_what_is_drawn_becomes_a_model(opened, wait):
+    page, controller = opened.page, opened.controller
+    page.go_to("draw")
+    canvas = page.draw.plane
+    middle = QPoint(canvas.width() // 2, canvas.height() // 2)
+    for label, down in ((0, -60), (1, 60)):
+        page.draw.classes[label].click()
+        start = middle + QPoint(-80, down)
+        QTest.mousePress(canvas, Qt.MouseButton.LeftButton, pos=start)
+        QTest.mouseMove(canvas, start + QPoint(160, 0))
+        QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=start + QPoint(160, 0))
+    drawn = page.draw.drawn
+    assert len(drawn.strokes) == 2 and len(drawn) > 10
+    upper = canvas.to_place(middle + QPoint(0, -60))[1]
+    np.testing.assert_allclose(drawn.places[drawn.labels == 0][:, 1], upper, atol=1e-6)
+    QTest.keyClick(canvas, Qt.Key.Key_Return)
+    QTest.keyClick(canvas, Qt.Key.Key_Backspace)
+    assert len(page.draw.drawn) == len(drawn)
+    wait(lambda: page.draw._preview is not None)
+    page.draw.use.click()
+    wait(lambda: controller.card.title == "Drawn by hand" and controller.run.complete)
+    assert controller.card.classes == ("Class 1", "Class 2")
+    assert page.page is page.explore
+    settled(opened, wait)
+    assert opened.lab.answer.drawn.field.given is not None
+
+
+# ---- points drawn by hand -----------------------------------------------------------------------
+
+
+def test_strokes_are_even_and_can_be_taken_back():
+    drawn = NOTHING.begun(0, 0, 0).drawn_to(0.31, 0, 0).begun(0, 1, 2)
+    assert len(drawn) == 12 and drawn.strokes == (11, 1)
+    np.testing.assert_allclose(np.diff(drawn.places[:11, 0]), APART)
+    assert drawn.undone().strokes == (11,) and len(drawn.undone().undone()) == 0
+    assert len(NOTHING.undone()) == 0
+    left = drawn.erased(0, 0, 0.1)
+    assert len(left) == 8 and np.hypot(*left.places.T).min() > 0.1
+
+
+def test_only_the_classes_that_were_used_are_told_apart():
+    drawn = NOTHING.begun(0, 0, 0).drawn_to(0.31, 0, 0).begun(0, 1, 2)
+    data = drawn.mixture(0.05)
+    assert data.classes == ("Class 1", "Class 3")
+    np.testing.assert_allclose(data.label_weights, [11 / 12, 1 / 12])
+    assert drawn.undone().mixture(0.05).classes == ()
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_shape_is_a_row_of_points_within_reach(name):
+    places = shape(name)
+    gaps = np.linalg.norm(np.diff(places, axis=0), axis=1)
+    assert np.abs(places).max() <= 1 and 20 < len(places) < 400
+    # Along the curve they are APART; where it turns sharply they are nearer to each other.
+    assert gaps.max() < 1.001 * APART and np.median(gaps) == pytest.approx(APART, rel=0.01)
