@@ -36,7 +36,7 @@ class SteppingBack(QObject):
         self.panel, self.errors = BranchPanel(), InversionPanel()
         self._picture: Path | None = None
         self._inverted = False
-        self._due = QTimer(self, singleShot=True, interval=UPDATE_MS)
+        self._due = QTimer(self.panel, singleShot=True, interval=UPDATE_MS)
         self._connect()
 
     def _connect(self) -> None:

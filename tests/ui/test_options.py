@@ -1,0 +1,161 @@
+"""Every knob in the real window: usable where it makes sense, else greyed out with the reason."""
+
+import numpy as np
+import pytest
+from PySide6.QtWidgets import QWidget
+
+from diffview.engine import samplers, spacings
+
+FLOW = {"schedule": "flow"}
+
+
+def knob(session, name):
+    return session.window.findChild(QWidget, f"option_{name}")
+
+
+def reason(session, name):
+    """Why a knob is greyed out, in sight and on hover; "" where it is usable."""
+    panels = (session.window.sampling_panel._knobs, session.window.guidance_panel.knobs)
+    one = next(knobs[name] for knobs in panels if name in knobs)
+    assert one.field is knob(session, name)
+    shown = one.reason.text() if not one.reason.isHidden() else ""
+    assert (shown == "") == one.field.isEnabled() and shown in one.field.toolTip()
+    return shown.removeprefix("Not used: ")
+
+
+@pytest.fixture
+def chosen(make_session, make_model):
+    """A window with these choices made, which has not run anything."""
+
+    def make(sampler="ddim", spacing="trailing", options=(), kind="cfg", **model):
+        session = make_session(make_model(**model), shown=False)
+        controller = session.controller
+        controller.request_run = lambda *_, **__: None  # only the panels are looked at
+        controller.choose_sampler(sampler)
+        controller.choose_spacing(spacing)
+        for name, value in options:
+            controller.choose_option(name, value)
+        controller.choose_guidance_kind(kind)
+        return session
+
+    return make
+
+
+def test_options_of_spacings_and_clipping_are_usable_where_they_do_something(chosen):
+    session = chosen()
+    choose, spaced = session.controller.choose_option, session.controller.choose_spacing
+    why = {
+        name: reason(session, name)
+        for name in (
+            "rho",
+            "steps_offset",
+            "times",
+            "shift",
+            "threshold",
+            "rederive_eps",
+            "rescale_space",
+        )
+    }
+    assert "karras" in why["rho"] and "leading" in why["steps_offset"]
+    assert "list" in why["times"] and "flow" in why["shift"]
+    assert "quantile" in why["threshold"] and "nothing is clipped" in why["rederive_eps"]
+    assert "rescale is 0" in why["rescale_space"]
+    for spacing, name in (("karras", "rho"), ("leading", "steps_offset"), ("list", "times")):
+        spaced(spacing)
+        assert reason(session, name) == "", name
+    assert not session.window.sampling_panel.steps.isEnabled()
+    assert "as many steps as times" in session.window.sampling_panel.steps.toolTip()
+    choose("clip", "clamp")
+    assert reason(session, "rederive_eps") == "" and "quantile" in reason(session, "threshold")
+    choose("clip", "threshold")
+    assert reason(session, "threshold") == ""
+    choose("rescale", 0.7)
+    assert reason(session, "rescale_space") == ""
+    session.controller.choose_guidance_kind("none")
+    for name in ("interval", "rescale"):
+        assert "guidance" in reason(session, name)
+
+
+def test_typed_times_are_as_many_steps_and_nonsense_is_told(chosen):
+    session = chosen(spacing="list")
+    field, controller = knob(session, "times"), session.controller
+    field.setText("900, 500, 20")
+    field.editingFinished.emit()
+    assert controller.choices.n_steps == 3 and controller.spec.n_steps == 3
+    assert session.window.sampling_panel.steps.value() == 3
+    field.setText("20, 500")
+    field.editingFinished.emit()
+    warning = session.window.sampling_panel.warning
+    assert "Cannot be run" in warning.text() and not warning.isHidden()
+
+
+def test_a_flow_is_shifted_and_goes_by_its_own_samplers(chosen):
+    session = chosen(sampler="flow_euler", **FLOW)
+    assert reason(session, "shift") == ""
+    session.controller.choose_spacing("karras")
+    assert "does not go by time" in reason(session, "shift")
+    assert "not counted" in reason(session, "steps_offset") or "leading" in reason(
+        session, "steps_offset"
+    )
+
+
+def test_noise_is_an_option_of_samplers_that_add_some(chosen):
+    session = chosen(sampler="ddim")
+    assert "adds no noise" in reason(session, "noise_path")
+    session.controller.choose_option("eta", 0.5)
+    assert reason(session, "noise_path") == ""
+    session.controller.choose_sampler("euler")
+    for name in ("s_tmin", "s_tmax", "s_noise"):
+        assert reason(session, name) == "churn is 0"
+    session.controller.choose_option("churn", 5.0)
+    assert reason(session, "s_tmin") == "" == reason(session, "noise_path")
+
+
+def test_choices_that_this_model_cannot_have_are_greyed_out_in_their_lists(chosen):
+    session = chosen(sampler="ddpm")
+    variance = knob(session, "variance")
+    row = variance.property("choices").index("learned")
+    assert not variance.model().item(row).isEnabled()
+    assert "learned no variance" in variance.itemText(row)
+    panel = session.window.sampling_panel
+    names = [panel.sampler.itemData(row) for row in range(panel.sampler.count())]
+    assert names == list(samplers.every())
+    shown = {panel.spacing.itemData(row) for row in range(panel.spacing.count())}
+    assert shown == set(spacings.SPACINGS)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "model", "stage", "evaluated"),
+    [
+        ("heun", {}, "second stage", True),
+        ("flow_heun", FLOW, "second stage", True),
+        ("unipc", {}, "corrector", False),
+    ],
+)
+def test_what_a_step_evaluates_beside_itself_is_seen_in_the_panes(
+    make_session, make_model, wait, sampler, model, stage, evaluated
+):
+    session = make_session(make_model(**model), shown=False)
+    controller = session.controller
+    controller.choose_sampler(sampler)
+    controller.choose_spacing("leading")
+    controller.choose_steps(5)
+    controller.request_run()
+    wait(lambda: not controller.activity.busy and controller.run is not None)
+    controller.scrub_to(2)
+    stages, point = session.window.findChild(QWidget, "stageCombo"), controller.run[2].stages[0]
+    assert not stages.isHidden() and stage in stages.itemText(1).lower()
+    plain = [np.asarray(tiles.values) for tiles in controller.frame.tiles]
+    stages.setCurrentIndex(1)
+    x_t, x0_hat = (np.asarray(tiles.values)[..., 0] for tiles in controller.frame.tiles)
+    np.testing.assert_array_equal(x_t, point.x_t[:, 0])
+    assert not np.array_equal(x_t, plain[0][..., 0])
+    if evaluated:
+        np.testing.assert_array_equal(x0_hat, point.x0_hat[:, 0])
+        assert "Evaluation 2" in stages.itemText(1)
+    else:
+        np.testing.assert_array_equal(x0_hat, plain[1][..., 0])
+        assert "not evaluated" in stages.itemText(1)
+    assert stage in session.window.transport.place.text()
+    controller.scrub_to(5)
+    assert stages.isHidden()
