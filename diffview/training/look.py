@@ -19,7 +19,7 @@ NOISE_EXTENT = 3.0
 STATE_POINTS, NOISE_POINTS = 2.5, 3.5
 """How far a picture of points reaches: of states in data units, of noise in deviations."""
 SMALL = 80
-"""Side of the pictures of watched points, which stand beside one another (px)."""
+"""Side of the pictures of watched points where there is room for no more (px)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +60,20 @@ def thumbnail(snapshot: Snapshot, watched: Watched | None, colours: Colours, sam
 
 
 def watched_tiles(
-    watched: Watched, x0_hat: NDArray[Any] | None, picture: int, level: int, colours: Colours
+    watched: Watched,
+    x0_hat: NDArray[Any] | None,
+    picture: int,
+    level: int,
+    colours: Colours,
+    side: int = SMALL,
 ) -> dict[str, Tiles]:
-    """xt, x0hat, eps and eps_hat of one watched picture at a level; of points: of all of them.
+    """xt, x0hat, eps and eps_hat of one watched picture at a level; of points: of all of them, in
+    pictures of `side` pixels.
 
     x0_hat (W, K, *D); without it only what needs no network.
     """
     if watched.x_0.ndim == 2:
-        return _watched_points(watched, x0_hat, level, colours)
+        return _watched_points(watched, x0_hat, level, colours, side)
     shown = {
         "xt": _pictures("xt", watched.x_t(picture, level)[None]),
         "eps": _noise(watched.eps[picture]),
@@ -90,24 +96,24 @@ def eps_error(watched: Watched, x0_hat: NDArray[Any], picture: int, level: int) 
 
 
 def _watched_points(
-    watched: Watched, x0_hat: NDArray[Any] | None, level: int, colours: Colours
+    watched: Watched, x0_hat: NDArray[Any] | None, level: int, colours: Colours, side: int
 ) -> dict[str, Tiles]:
-    at, ground = watched.levels[level], blank(colours.ground, SMALL)
+    at, ground = watched.levels[level], blank(colours.ground, side)
     x_t = at.alpha * watched.x_0 + at.sigma * watched.eps
     shown = {
         "xt": _points("xt", scatter(x_t, colours.x_t, ground, extent=STATE_POINTS)),
-        "eps": _noise_points(watched.eps, colours),
+        "eps": _noise_points(watched.eps, colours, side),
     }
     if x0_hat is not None:
         estimate = np.asarray(x0_hat[:, level], np.float32)
         under = scatter(watched.x_0, colours.data, ground)
         shown["x0hat"] = _points("x0hat", scatter(estimate, colours.x0_hat, under))
-        shown["eps_hat"] = _noise_points((x_t - at.alpha * estimate) / at.sigma, colours)
+        shown["eps_hat"] = _noise_points((x_t - at.alpha * estimate) / at.sigma, colours, side)
     return shown
 
 
-def _noise_points(eps: NDArray[Any], colours: Colours) -> Tiles:
-    ground = blank(colours.ground, SMALL)
+def _noise_points(eps: NDArray[Any], colours: Colours, side: int) -> Tiles:
+    ground = blank(colours.ground, side)
     return _points("eps", scatter(eps, colours.eps, ground, extent=NOISE_POINTS))
 
 

@@ -97,6 +97,20 @@ def test_a_new_run_empties_the_places_of_the_old_one(strip):
     assert (empty == empty[0, 0]).all()
 
 
+def test_before_its_own_picture_is_there_a_place_shows_the_newest(strip):
+    pictures = thumbnails(20, side=14)
+    strip.show_strip(pictures[:1], 1000)
+    steps = strip.steps_on_strip()
+    assert steps[1] > 20
+    strip.show_strip(pictures[:15], 1000)
+    strip.show_strip(pictures, 1000)
+    shown = pixels_of(strip)[inside(strip, 1)]
+    step = len(shown) // 14
+    np.testing.assert_array_equal(shown[::step, ::step], pictures[19][..., :3])
+    empty = pixels_of(strip)[inside(strip, 2)]
+    assert (empty == empty[0, 0]).all()
+
+
 def test_click_asks_for_the_step_of_the_picture(strip, qtbot):
     strip.show_strip(thumbnails(51), 51)
     steps = strip.steps_on_strip()

@@ -34,3 +34,10 @@ def test_what_was_closed_does_not_come_back(bar):
     bar.dismiss.click()
     bar.forget("open")
     assert bar.isHidden()
+
+
+def test_everything_in_it_that_takes_the_keyboard_has_a_name(bar):
+    for widget in (bar.more, bar.dismiss, bar.details):
+        assert widget.accessibleName()
+        assert widget.toolTip()
+    assert bar.details.tabChangesFocus(), "Tab leads out of the details again"

@@ -50,6 +50,9 @@ class NoticeBar(QFrame):
         describe(self.dismiss, "Close message", "Close this message", "noticeClose")
         self.details = QPlainTextEdit()
         self.details.setReadOnly(True)
+        self.details.setTabChangesFocus(True)
+        describe(self.details, "Details of the message", "What lies behind this message",
+                 "noticeDetails")  # fmt: skip
         self.details.setMaximumHeight(160)
         self.details.hide()
         row = QHBoxLayout()

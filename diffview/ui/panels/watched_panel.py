@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
@@ -22,7 +23,7 @@ from diffview.training.events import Snapshot, Watched
 from diffview.training.look import Colours
 from diffview.ui import theme
 from diffview.ui.panels.card import FittingLabel, describe, silent
-from diffview.ui.views.grid_view import GridView
+from diffview.ui.views.grid_view import PADDING, GridView
 from diffview.ui.widgets.math_label import MathLabel
 
 _SHOWN = (
@@ -32,6 +33,8 @@ _SHOWN = (
     ("eps_hat", r"\c{eps}{\hat{\epsilon}}", "ε̂ = (x_t − α x̂₀) / σ, the noise that the network "
      "sees; drawn from −3 to 3", "eps"),
 )  # fmt: skip
+ABOVE_AND_BELOW = 110
+"""Heading, symbols and slider around the pictures (px)."""
 
 
 class WatchedPanel(QFrame):
@@ -53,6 +56,7 @@ class WatchedPanel(QFrame):
         self.title.setProperty("role", "heading")
         self.error = FittingLabel()
         self.error.setProperty("role", "muted")
+        self.error.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.error.setToolTip("Root mean square of ε̂ − ε over all values; noise alone has 1")
         self.picture = QSpinBox(minimum=1, maximum=1)
         describe(self.picture, "Which held-out picture", "One of the held-out pictures that are "
@@ -102,6 +106,15 @@ class WatchedPanel(QFrame):
         for view in self.views.values():
             view.setMaximumHeight(max(view.minimumHeight(), room // len(self.views)))
         super().resizeEvent(event)
+        if self._watched is not None:
+            self._show()
+
+    def _side(self) -> int:
+        """How large points can be drawn, in pixels of the screen."""
+        view = self.views["xt"]
+        high = self.height() - ABOVE_AND_BELOW
+        room = min((self.width() - 40) // len(self.views), high) - 2 * PADDING
+        return max(look.SMALL, math.floor(room * view.devicePixelRatioF()))
 
     @property
     def level(self) -> int:
@@ -153,7 +166,9 @@ class WatchedPanel(QFrame):
             return
         estimates = None if snapshot is None else snapshot.x0_hat
         picture, level = self.picture.value() - 1, self.level
-        shown: dict[str, Any] = look.watched_tiles(watched, estimates, picture, level, colours())
+        shown: dict[str, Any] = look.watched_tiles(
+            watched, estimates, picture, level, colours(), self._side()
+        )
         for name, view in self.views.items():
             view.show_message("")
             view.show_tiles(shown.get(name))

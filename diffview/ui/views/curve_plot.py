@@ -19,6 +19,8 @@ DRAW_MS = 80
 FAINT = 90
 """Opacity of a faint curve, of 255."""
 HEADROOM = 0.06
+RIGHT = 14
+"""Room right of the curves (px)."""
 FROM_ZERO = 0.5
 """Where the lowest value is less than this share of the highest, the axis begins at 0."""
 
@@ -261,6 +263,8 @@ def _plot_widget(parent: QWidget) -> Any:
 
     plot = pg.PlotWidget(parent)
     plot.setFrameStyle(0)
+    # The last number of the axis stands in the middle below the end: half of it needs room.
+    plot.getPlotItem().setContentsMargins(0, 0, RIGHT, 0)
     plot.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
     plot.setMenuEnabled(False)
     plot.hideButtons()

@@ -204,8 +204,12 @@ class FilmStrip(QWidget):
         return painter
 
     def _at(self, place: int) -> np.ndarray | None:
-        step = self._steps[place]
-        return self._thumbnails[step] if step < len(self._thumbnails) else None
+        """The picture of a place; before it is there the newest, if no place before has that."""
+        step, count = self._steps[place], len(self._thumbnails)
+        if step < count:
+            return self._thumbnails[step]
+        before = self._steps[place - 1] if place else -1
+        return self._thumbnails[count - 1] if before < count - 1 else None
 
     def changeEvent(self, event: QEvent) -> None:
         if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
