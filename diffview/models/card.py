@@ -167,6 +167,7 @@ _DEFAULTS: Mapping[str, tuple[type, ...]] = {
     "steps": (int,),
     "spacing": (str,),
     "guidance": (int, float),
+    "guidance_kind": (str,),
     "options": (dict,),
     "label": (int,),
 }
@@ -177,6 +178,8 @@ def _check_default(name: str, value: object) -> None:
     kinds = _DEFAULTS.get(name, (object,))
     if not isinstance(value, kinds) or (isinstance(value, bool) and name in _DEFAULTS):
         raise TypeError(f"default {name} = {value!r} is not of type {kinds[0].__name__}")
+    if name == "guidance_kind" and value not in ("cfg", "none"):
+        raise TypeError(f"default guidance_kind = {value!r} is neither cfg nor none")
     if isinstance(value, dict) and not all(
         isinstance(v, str | int | float) for v in value.values()
     ):

@@ -50,6 +50,7 @@ DEFAULTS: Mapping[str, Any] = {
     "steps": 50,
     "spacing": "trailing",
     "guidance": 3.0,
+    "guidance_kind": "cfg",
     "options": {},
 }
 """What holds where neither the person nor the model's card says anything."""
@@ -171,6 +172,8 @@ def guidance_for(
     if isinstance(scale, Guidance):
         return scale
     guidable = guidable and card.guidable
+    if scale is None and default(card, "guidance_kind") == "none":
+        return Guidance()  # as it was made: the condition alone, at half the work
     if condition is not None and guidable:
         return Guidance("cfg", float(default(card, "guidance") if scale is None else scale))
     if scale is None:

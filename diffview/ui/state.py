@@ -143,6 +143,7 @@ def _recommended(card: ModelCard) -> Choices:
         guidance_scale=float(sampling.default(card, "guidance")),
         condition=_first_label(card),
         options=tuple(sorted((k, v) for k, v in options.items() if k in known)),
+        guidance_kind=str(sampling.default(card, "guidance_kind")),
     )
 
 

@@ -179,3 +179,11 @@ def test_what_makes_no_sense_on_another_model_is_not_carried_over_to_it():
     adapted = state.adapted(choices, of_text())
     assert adapted.option("clip") == "none"
     assert state.adapted(choices, card("new")).option("clip") == "clamp"
+
+
+def test_a_model_that_was_made_to_run_without_guidance_does_not_pay_for_it():
+    """Guidance may be distilled into it: nothing is evaluated without the condition."""
+    own = state.defaults(of_text(defaults={"guidance_kind": "none", "prompt": "a cat"}))
+    assert own.guidance_kind == "none"
+    spec = own.spec(of_text())
+    assert spec.guidance == Guidance() and spec.condition == "a cat"

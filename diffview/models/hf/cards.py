@@ -40,6 +40,8 @@ def card(
         defaults["options"] = sampling.options
     if guidance is not None:
         defaults["guidance"] = guidance
+    if guidance == 1:  # distilled: as it was made it needs no second evaluation
+        defaults["guidance_kind"] = "none"
     unusual = [*folder.notes, *sampling.notes, *notes]
     for found in held.values():
         unusual += found.notes

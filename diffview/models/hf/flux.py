@@ -32,7 +32,9 @@ def describe(folder: Folder) -> ModelCard:
     folder.part("text_encoder", "CLIPTextModel")
     folder.part("text_encoder_2", "T5EncoderModel")
     shape = _shape(folder)
-    notes = ["guidance was distilled into it: γ above 1 adds true CFG, at twice the work"]
+    notes = [
+        "guidance was distilled into it; classifier-free guidance comes on top, at twice the work"
+    ]
     if transformer.config.get("guidance_embeds"):
         notes.append(f"its own distilled guidance scale stays at {DISTILLED_SCALE}")
     return cards.card(
