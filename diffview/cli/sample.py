@@ -18,7 +18,7 @@ from diffview.engine.options import RUN_OPTIONS
 from diffview.engine.spec import Guidance, RunSpec, declared_options, parse_seeds
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory
 from diffview.errors import DiffviewError, InputError
-from diffview.models import catalog, conditions, guides, hf, sampling
+from diffview.models import catalog, conditions, guides, hf, sampling, words
 from diffview.models.card import ModelCard
 from diffview.models.catalog import Entry
 
@@ -357,5 +357,5 @@ def _subject(plan: Plan) -> str:
     if isinstance(spec.condition, int):
         return f"{card.id} ({classes[spec.condition]}, {guiding.strength(spec)})"
     if isinstance(spec.condition, str):
-        return f"{card.id} ('{spec.condition}', {guiding.strength(spec)})"
+        return f"{card.id} ('{words.quoted(spec.condition)}', {guiding.strength(spec)})"
     return card.id if spec.guidance.kind == "none" else f"{card.id} ({guiding.strength(spec)})"

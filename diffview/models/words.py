@@ -14,6 +14,9 @@ from dataclasses import dataclass
 MOST_NAMED, LONGEST_NAME = 8, 40
 """A warning names so many words, and of each so many letters."""
 
+QUOTED = 80
+"""So much of a prompt is repeated in a message."""
+
 _TYPED = re.compile(r"[^\W_]+")
 _TURNING = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 """Characters that turn the writing direction around and are not seen."""
@@ -104,6 +107,12 @@ def _named(names: Collection[str]) -> str:
 def plain(text: str) -> str:
     """The text with a space for every character that is not seen: controls, line ends, turns."""
     return "".join(" " if _unseen(letter) else letter for letter in text)
+
+
+def quoted(text: str) -> str:
+    """The text for one line of a message: nothing unseen in it, and no longer than QUOTED."""
+    one_line = " ".join(plain(text).split())
+    return one_line if len(one_line) <= QUOTED else f"{one_line[: QUOTED - 1]}…"
 
 
 def _unseen(letter: str) -> bool:
