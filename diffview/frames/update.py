@@ -18,7 +18,7 @@ from diffview.engine.estimate import Move
 from diffview.engine.levels import NoiseLevel
 from diffview.engine.origin import in_force
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory
-from diffview.frames import compose, pixels, points
+from diffview.frames import compose, pixels, points, vector
 from diffview.frames.lens import Lens
 from diffview.frames.pixels import Uint8
 
@@ -28,6 +28,7 @@ GAP = 1e-4
 """Where sum and recorded state differ by more, the state was not made by the sum."""
 
 NOISE_EXTENT = 3.0
+_KIND = {"xt": "xt", "result": "xt", "z": "z"}
 
 END = "The end of the run: no noise is left, so there is nothing to do."
 NOT_YET = "The next step is not there yet."
@@ -93,12 +94,17 @@ def update(run: Trajectory, index: int, sample: int, scale: float | None = None)
 
 
 def picture(record: StepRecord, name: str, values: Float32, lens: Lens | None = None) -> Uint8:
-    """One array (*D) of a step as it is drawn everywhere: noise signed, all else a state."""
-    if name == "z" and not points.are_points(values.shape):
+    """One array (*D) of a step as it is drawn everywhere: noise signed, all else a state.
+
+    A point of the plane is an arrow.
+    """
+    if points.are_points(values.shape):
+        return vector.arrow(values, _KIND.get(name, "x0hat"))
+    if name == "z":
         shown = np.asarray(pixels.as_pictures(values[None]), np.float32)
         drawn: Uint8 = pixels.signed(shown, NOISE_EXTENT)[0]
         return drawn
-    quantity = "xt" if name in ("xt", "result", "z") else "x0hat"
+    quantity = "xt" if name in _KIND else "x0hat"
     alone = replace(
         compose.one_sample(record, 0), x_t=values[None], x0_hat=values[None], written=None
     )

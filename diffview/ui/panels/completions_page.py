@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 
 from diffview.engine import samplers
 from diffview.engine.trajectory import Float32
-from diffview.frames import compose, pixels
+from diffview.frames import compose, pixels, points, vector
 from diffview.frames.compose import Tiles
 from diffview.frames.lens import Lens
 from diffview.ui.completing import Completed
@@ -146,9 +146,15 @@ class CompletionsPage(QWidget):
             self.verdict.setText(" ")
             return
         self.mean.show_tiles(_state(made, made.summary.mean, lens))
-        self.std.show_tiles(_spread(made.summary.std))
-        self.std.show_remark(f"≤ {made.summary.std.max():.2f}")
+        self._show_spread(made.summary.std)
         self.verdict.setText(verdict(made))
+
+    def _show_spread(self, std: Float32) -> None:
+        if points.are_points(std.shape):
+            self.std.show_tiles(None, f"x {std[0]:.3f}\ny {std[1]:.3f}")
+            return
+        self.std.show_tiles(_spread(std))
+        self.std.show_remark(f"≤ {std.max():.2f}")
 
     def show_theme(self) -> None:
         """In the present colours."""
@@ -157,6 +163,9 @@ class CompletionsPage(QWidget):
 
 
 def _state(made: Completed, values: Float32, lens: Lens | None) -> Tiles:
+    if points.are_points(values.shape):
+        drawn = vector.arrow(values, "x0hat")[None]
+        return Tiles("x0hat", drawn, drawn[..., :3].astype(np.float32))
     record = compose.one_sample(made.record, 0)
     return compose.tiles(replace(record, x0_hat=values[None]), "x0hat", "clamp", lens)
 
