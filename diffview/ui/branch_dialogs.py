@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
 from diffview.models.card import ModelCard
 from diffview.models.editing import PARTS
 from diffview.models.inverting import MAX_REFINE
-from diffview.ui.branches import Picture
+from diffview.ui.inversion import Picture
 from diffview.ui.panels.card import describe, narrow
 from diffview.ui.panels.picture_chooser import FILTER, MAX_SEED
 from diffview.ui.state import Choices

@@ -8,23 +8,23 @@ that does it, and `reason` says why one cannot be done now.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from diffview.engine import origin as origins
-from diffview.engine.options import Value
-from diffview.engine.spec import MAX_SEED, RunSpec, checked, idle
-from diffview.engine.trajectory import Float32, StepRecord, Trajectory
+from diffview.engine.spec import MAX_SEED, RunSpec
+from diffview.engine.trajectory import Float32, Trajectory
 from diffview.errors import InputError
-from diffview.models import branching, conditions, inverting, sampling
-from diffview.models.branching import UNCHANGED, Branch
-from diffview.models.card import ModelCard
-from diffview.ui import jobs, state
+from diffview.models import branching, conditions
+from diffview.models.branching import Branch
+from diffview.ui import inversion, jobs, state
 from diffview.ui.family import Family, Leave, Member
+from diffview.ui.inversion import Picture
 from diffview.ui.jobs import Climb, ModelSource
+from diffview.ui.leaving import branched
 from diffview.ui.mailbox import Mailbox
 from diffview.ui.notices import notice_of
 from diffview.ui.runs import GoingOn, Pending
@@ -36,18 +36,7 @@ if TYPE_CHECKING:
 
 WISHES = ("resume", "branch", "edit", "complete", "invert", "parent")
 """What `reason` knows, and the commands of the window."""
-OF_LEVELS = ("rho", "steps_offset", "shift", "times")
 Made = TypeVar("Made")
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture to invert: a file, or a sample (B, *D); gamma on both ways, and refinements."""
-
-    picture: Path | Float32
-    name: str
-    gamma: float | None = None
-    refine: int = 0
 
 
 class Branches(QObject):
@@ -85,7 +74,7 @@ class Branches(QObject):
             "branch": lambda: self._branched(self._here()),
             "edit": self._edited,
             "complete": lambda: self._check_completions(count),
-            "invert": self._check_pictures,
+            "invert": lambda: self._way_back(Picture(Path(), "")),
             "parent": self._parent,
         }
         try:
@@ -212,7 +201,8 @@ class Branches(QObject):
         climb, member = pending.climb, self.family.of(pending.run)
         if climb is not None and member is not None and climb.errors:
             self.family.add(replace(member, errors=climb.errors), member)
-            self._store.noticed.emit(Notice(_found(climb)))
+            self._store.noticed.emit(Notice(inversion.found(climb)))
+        self.family.keep_within(self._store.budget, self._store.run)  # it has grown since it came
         self.changed.emit()
 
     # -- making branches ----------------------------------------------------------------------
@@ -303,56 +293,14 @@ class Branches(QObject):
         branching.check_completions(spec, self._ready().card, leave.step, count)
 
     def _branched(self, leave: Leave, *, again: bool = False) -> Branch:
-        """A branch as chosen now. Raises InputError for what cannot be.
+        """A branch as chosen now. Raises InputError for what cannot be."""
+        store = self._store
+        return branched(leave, store.choices, self._ready(), store.shelf, again=again)
 
-        Seeds are those chosen, where there are as many; made anew, also in place of the leave's.
-        """
-        source = self._ready()
-        run, card = leave.base.run, source.card
-        batch = len(leave.rows) or run.spec.batch
-        own = leave.seeds or _seeds_of(run.spec, leave.rows)
-        fits = len(self._store.choices.seeds) == batch and (again or leave.seeds is None)
-        seeds = self._store.choices.seeds if fits else own
-        chosen = self._chosen(source, seeds)
-        _check_levels(run.spec, chosen, card)
-        judge = self._store.shelf.guide_of(chosen, card)
-        made = branching.branch(
-            run,
-            card,
-            leave.step,
-            guidance=chosen.guidance,
-            seeds=None if seeds == _seeds_of(run.spec, leave.rows) else seeds,
-            sampler=chosen.sampler,
-            options=_options(run.spec, chosen, card),
-            x_t=leave.x_t,
-            rows=leave.rows,
-            judge=None if judge is None else judge.card,
-            guidable=source.guidable,
-            **self._condition(source, run.spec, chosen),
-        )
-        if leave.rows:
-            spec = made.trajectory.spec
-            branching.check_completions(spec, card, leave.step, len(leave.rows))
-        return made
-
-    def _chosen(self, source: ModelSource, seeds: tuple[int, ...]) -> RunSpec:
-        choices = self._store.choices
-        if choices.model_id != source.card.id:
-            raise InputError(
-                f"another model is chosen: choose '{source.card.title}' to branch off its run"
-            )
-        return checked(replace(choices, seeds=seeds).spec(source.card, guidable=source.guidable))
-
-    def _condition(self, source: ModelSource, left: RunSpec, chosen: RunSpec) -> dict[str, Any]:
-        """What differs in condition and negative prompt, as `branching.branch` takes it."""
-        same = replace(self._store.choices, seeds=left.seeds).spec(
-            source.card, guidable=source.guidable
-        )
-        negative = chosen.negative if chosen.negative != left.negative else UNCHANGED
-        if same.condition == left.condition:
-            return {"negative_prompt": negative}
-        name = "prompt" if source.card.takes_text else "label"
-        return {name: chosen.condition, "negative_prompt": negative}
+    def _way_back(self, asked: Picture) -> Trajectory:
+        """The run that will lead back from x_T, empty. Raises InputError."""
+        store = self._store
+        return inversion.way_back(asked, store.choices, store.source, store.budget)
 
     def _again(self) -> tuple[Leave, Member | None] | None:
         """Where the shown branch left, or the one under way, and the kept run it would replace."""
@@ -379,8 +327,7 @@ class Branches(QObject):
         leave = self._here()
         if leave.base.run.spec.by_token:
             raise InputError("this model's state is the tokens so far: there is no x_t to replace")
-        record: StepRecord = leave.base.run.at(leave.step)
-        self._branched(replace(leave, x_t=record.x_t))
+        self._branched(leave)  # not with an x_t: to add its checksum up takes time
         return leave
 
     def _edit(self, leave: Leave, make: Callable[[], Iterator[Float32]]) -> None:
@@ -398,39 +345,6 @@ class Branches(QObject):
     def _on_not_edited(self, error: BaseException) -> None:
         self._waiting = None
         self._store.noticed.emit(notice_of(error, "run"))
-
-    # -- pictures -----------------------------------------------------------------------------
-
-    def _check_pictures(self) -> None:
-        card = self._store.card
-        if card.latent or card.by_token:
-            what = "writes tokens" if card.by_token else "samples latents"
-            raise InputError(f"model '{card.id}' {what}: it takes no pictures to invert")
-        if len(card.data_shape) != 3 or card.data_shape[0] not in (1, 3):
-            raise InputError(f"model '{card.id}' makes no pictures: there is none to invert")
-        self._way_back(Picture(Path(), ""))
-
-    def _way_back(self, asked: Picture) -> Trajectory:
-        """The run that will lead back from x_T, empty. Raises InputError."""
-        store = self._store
-        source, choices = store.source, store.choices
-        card = source.card
-        chosen = choices.spec(card, guidable=source.guidable)
-        names = [n for n in OF_LEVELS if n in dict(chosen.options)]
-        samples = 1 if isinstance(asked.picture, Path) else len(asked.picture)
-        steered = card.guidable and source.guidable and chosen.condition is not None
-        one = chosen.condition[0] if isinstance(chosen.condition, tuple) else chosen.condition
-        spec = inverting.spec_for(
-            card,
-            steps=choices.n_steps,
-            spacing=choices.spacing,
-            guidance=(1.0 if asked.gamma is None else asked.gamma) if steered else None,
-            seeds=range(choices.seeds[0], choices.seeds[0] + samples),
-            options={name: chosen.option(name) for name in names},
-            guidable=source.guidable,
-            **{"prompt" if card.takes_text else "label": one},
-        )
-        return sampling.trajectory_for(card, spec, store.budget)
 
     # -- the run that was left ----------------------------------------------------------------
 
@@ -463,40 +377,3 @@ class Branches(QObject):
             self._store.request_run()
         else:
             self._start(made, None)
-
-
-def _seeds_of(spec: RunSpec, rows: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(spec.seeds[row] for row in rows) if rows else spec.seeds
-
-
-def _check_levels(left: RunSpec, chosen: RunSpec, card: ModelCard) -> None:
-    if left.n_steps == chosen.n_steps and left.levels(card.schedule) == chosen.levels(
-        card.schedule
-    ):
-        return
-    raise InputError(
-        f"a branch stays on the noise levels of its run, {left.n_steps} steps of spacing "
-        f"'{left.spacing}': choose these again, or press Run for a run of its own"
-    )
-
-
-def _options(left: RunSpec, chosen: RunSpec, card: ModelCard) -> dict[str, Value]:
-    """The chosen options that the branch would not have by itself."""
-    unused = idle(chosen, sampling.facts_of(card))
-    own = sampling.card_options(card, chosen.sampler).keys() | dict(left.options).keys()
-    return {
-        name: chosen.option(name)
-        for name, option in chosen.declared().items()
-        if name not in unused and (name in own or chosen.option(name) != option.default)
-    }
-
-
-def _found(climb: Climb) -> str:
-    """How close the way back comes, in words."""
-    end, x_t = climb.errors[-1], climb.states[-1].x_t
-    done = f" ({', '.join(climb.done)})" if climb.done else ""
-    return (
-        f"{climb.name}{done}: back at the picture within {end.mean_abs:.3g} on average, PSNR "
-        f"{end.psnr:.1f} dB; its x_T has mean {x_t.mean():.3f} and standard deviation "
-        f"{x_t.std():.3f}"
-    )

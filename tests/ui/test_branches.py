@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from diffview.engine import session as sessions
-from diffview.ui.branches import Picture
+from diffview.ui.inversion import Picture
 
 N = 6
 
