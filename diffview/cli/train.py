@@ -58,7 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry out `diffview train`; returns the exit code. Raises DiffviewError."""
-    from diffview.training import recipes
+    from diffview.errors import InputError
+    from diffview.training import recipes, unlabelled
 
     if args.recipe is None:
         return _list(args.json)
@@ -67,7 +68,10 @@ def run(args: argparse.Namespace) -> int:
     from diffview.training.job import Job, use_threads
 
     use_threads(args.threads)
-    job = Job(info.make(folder=args.data), plan)
+    try:
+        job = Job(info.make(folder=args.data), plan)
+    except InputError as error:
+        raise unlabelled.instead(error, info.name, args.data) from None
     again = _again(args)
     return drive(job, again, judge=args.evaluate or info.quick_to_judge, as_json=args.json)
 

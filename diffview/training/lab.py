@@ -18,11 +18,10 @@ import numpy as np
 from safetensors.torch import load as load_tensors
 
 from diffview import tensorfile
-from diffview.datasets import folder as picture_folder
 from diffview.errors import DiffviewError, InputError
 from diffview.models import catalog
 from diffview.models.sampling import choose_device
-from diffview.training import recipes
+from diffview.training import recipes, unlabelled
 from diffview.training.events import (
     Begun,
     Kept,
@@ -263,18 +262,5 @@ def _task(recipe: Recipe, order: Order, device: str) -> Any:
     try:
         return recipe.task(device)
     except InputError as error:
-        own = order.recipe == "folder"
-        if order.data is not None and not own and _only_pictures(order.data):
-            raise InputError(
-                f"{order.data} is a folder of pictures, which '{order.recipe}' cannot be trained "
-                "on: it needs its own data with their labels. Choose the recipe 'folder' for "
-                "pictures of your own"
-            ) from None
-        raise InputError(str(error).replace("--data FOLDER", "“Data folder…”")) from None
-
-
-def _only_pictures(folder: Path) -> bool:
-    try:
-        return picture_folder.holds_pictures(folder)
-    except InputError:
-        return False
+        told = unlabelled.instead(error, order.recipe, order.data)
+        raise InputError(str(told).replace("--data FOLDER", "“Data folder…”")) from None

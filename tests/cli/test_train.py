@@ -5,6 +5,7 @@ import json
 import sys
 
 import pytest
+from PIL import Image
 
 from diffview.cli import train
 from diffview.errors import InputError
@@ -28,6 +29,15 @@ def test_without_a_recipe_the_known_ones_are_listed(capsys):
 def test_without_out_the_command_asks_for_it():
     with pytest.raises(InputError, match="--out FILE"):
         train.run(arguments("fashion"))
+
+
+def test_pictures_without_labels_are_refused_with_the_recipe_that_takes_them(tmp_path):
+    (tmp_path / "cats").mkdir()
+    Image.new("RGB", (40, 40)).save(tmp_path / "cats" / "a.png")
+    words = ("fashion", "--data", tmp_path / "cats", "--out", tmp_path / "a.safetensors")
+    with pytest.raises(InputError, match=r"cats is a folder of pictures.*recipe 'folder'"):
+        train.run(arguments(*words))
+    assert not list(tmp_path.glob("a.*"))
 
 
 def test_the_checkpoint_lies_beside_the_model_unless_named(tmp_path):
