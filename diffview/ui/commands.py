@@ -286,7 +286,8 @@ class Commands:
         about.setWindowTitle("About diffview")
         about.setText(
             f"<h3>diffview {diffview.__version__}</h3><p>An instrument for looking inside "
-            "diffusion models. MIT licence.</p><p>Fashion-MNIST © 2017 Zalando SE, MIT.</p>"
+            "diffusion models. MIT licence.</p><p>Fashion-MNIST © 2017 Zalando SE, MIT. CLIP's "
+            "byte pairs © 2021 OpenAI, MIT.</p>"
         )
         self.show(about)
 

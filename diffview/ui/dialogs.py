@@ -112,6 +112,11 @@ drag <b>guidance</b> to see the estimate of this step change at once while the w
 again behind it. Click a picture to select it everywhere, double-click to see it alone, use the
 wheel to zoom. Every number tells on hover what it is. Drop a saved run or an exported picture on
 the window to get its run back.</p>
+<h3>Your own models</h3>
+<p>Drop the folder of a diffusers model on the window, or a single .safetensors file of Stable
+Diffusion, or fetch one of the Hugging Face hub (<b>Open…</b>). Nothing in it is run: its parts are
+built from their configurations and filled with its tensors. <b>More</b> in the model's card says
+all that was read of it, what is unusual, and where it computes.</p>
 <h3>Keys</h3>
 """
 
