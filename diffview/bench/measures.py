@@ -58,6 +58,12 @@ MEASURES = (
     Measure("guidance.first", "γ's last move to the first samples of the new run", "ms", 100),
     Measure("guidance.first.ratio", "the same / bare network calls it needs", "ratio", 1.5),
     Measure("guidance.all", "γ's last move to all samples of the new run", "ms"),
+    Measure("plane.dots", "2-D lab, 10,000 particles as dots", "frames/s", 60, True),
+    Measure("plane.dots.ratio", "the same / pyqtgraph's scatter plot alone", "ratio", 1.0, True),
+    Measure("plane.histogram", "2-D lab, 100,000 particles", "frames/s", 30, True),
+    Measure(
+        "plane.histogram.ratio", "the same / numpy's and pyqtgraph's alone", "ratio", 1.0, True
+    ),
     Measure("startup.window", "window painted / a bare window, same imports", "ratio", 1.2),
     Measure("startup.frame", "torch imported to first denoised frame", "s", 1.5),
     Measure("export.png.ratio", "PNG frames/s / one-threaded Pillow", "ratio", 1.5, True),

@@ -59,9 +59,8 @@ def splat(points: ArrayLike, window: Window, size: tuple[int, int], radius: floa
         counts = np.bincount(index, minlength=width * height)
         return _held(counts * FULL_WEIGHT).reshape(height, width)
     sums = np.zeros(width * height, np.uint16)
-    counts = np.bincount(index, minlength=width * height)
-    occupied = np.flatnonzero(counts)
-    held = np.minimum(counts[occupied], 255 // 8).astype(np.uint16)
+    occupied, counts = np.unique(index, return_counts=True)
+    held = np.minimum(counts, 255 // 8).astype(np.uint16)
     for down, right, weight in _stamp(radius):
         sums[occupied + (down * width + right)] += held * np.uint16(weight)
     return _held(sums).reshape(height, width)

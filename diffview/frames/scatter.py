@@ -41,9 +41,11 @@ def scatter(points: NDArray[Any], colour: Colour, onto: Uint8, *, extent: float 
     splat[1:] += counts[:-1]
     splat[:, 1:] += counts[:, :-1]
     splat[1:, 1:] += counts[:-1, :-1]
-    more = (1 - FAINTEST) * (splat - 1) / (FULL - 1)
-    strength = np.where(splat > 0, np.minimum(FAINTEST + more, 1.0), 0.0)[..., None]
+    drawn = np.nonzero(splat)
+    more = (1 - FAINTEST) * (splat[drawn] - 1) / (FULL - 1)
+    strength = np.minimum(FAINTEST + more, 1.0)[:, None]
     out = onto.copy()
-    under = onto[..., :3].astype(np.float64)
-    out[..., :3] = np.rint(under + strength * (np.array(colour, np.float64) - under))
+    under = onto[drawn][:, :3].astype(np.float64)
+    mixed = np.rint(under + strength * (np.array(colour, np.float64) - under))
+    out[drawn[0], drawn[1], :3] = mixed
     return out

@@ -68,6 +68,14 @@ def guidance(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield {"series": "guidance.drags", "steps": options["steps"], **merged}
 
 
+def plane(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Milliseconds of the 2-D lab's frames, and of another's with the same particles."""
+    from diffview.ui import bench_plane
+
+    session = _session(options | {"model": "fashion"}, autorun=False)
+    yield from bench_plane.frames(session, options["rounds"], _wait)
+
+
 Target = tuple[Any, QPointF, Callable[[Any], bool]]
 """Where to move the mouse, and how to know the frame that follows."""
 
@@ -426,7 +434,14 @@ def _within(loop: QEventLoop, otherwise: str) -> None:
         raise SystemExit(otherwise)
 
 
-JOBS = {"scrub": scrub, "guidance": guidance, "window": window, "bare": bare, "frame": frame}
+JOBS = {
+    "scrub": scrub,
+    "guidance": guidance,
+    "plane": plane,
+    "window": window,
+    "bare": bare,
+    "frame": frame,
+}
 
 if __name__ == "__main__":
     main(sys.argv[1], json.loads(sys.argv[2]))

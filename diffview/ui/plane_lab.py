@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from diffview.models.exact.particles import Particles
 
 COUNTS = (1_000, 10_000, 100_000)
-KEPT_FIELDS = 48
+KEPT_FIELDS, KEPT_ANSWERS = 8, 64
+"""Fields for γ to recombine, and what was drawn of them for scrubbing back."""
 START_LAM = 0.0
 
 
@@ -81,6 +82,7 @@ class Fields:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Any, Any] = OrderedDict()
+        self._answers: OrderedDict[Question, Answer] = OrderedDict()
 
     def guided(self, source: ModelSource, grid: Any, level: NoiseLevel, label: int | None) -> Any:
         """The guided field of a model; a known one is not computed again."""
@@ -98,9 +100,16 @@ class Fields:
         """The answer to a question."""
         from diffview.frames.plane_field import draw, grid_of
 
+        if asked in self._answers:
+            self._answers.move_to_end(asked)
+            yield self._answers[asked]
+            return
         try:
             field = self.guided(asked.source, grid_of(asked.window), asked.level, asked.label)
-            yield Answer(asked, draw(field, asked.gamma))
+            answer = self._answers[asked] = Answer(asked, draw(field, asked.gamma))
+            while len(self._answers) > KEPT_ANSWERS:
+                self._answers.popitem(last=False)
+            yield answer
         except InputError as error:
             yield Undrawn(asked, str(error))
 

@@ -125,6 +125,12 @@ def test_the_real_window_answers_for_every_move(group, capsys, tiny):
     assert all(math.isfinite(one["value"]) and one["value"] > 0 for one in said)
 
 
+def test_particles_are_timed_beside_another_plot_of_the_same(capsys):
+    said = lines_of(capsys, "--quick", "--only", "plane")
+    assert [one["name"] for one in said] == names_of("plane")
+    assert all(math.isfinite(one["value"]) and one["value"] > 0 for one in said)
+
+
 def test_starts_take_turns_and_are_divided_pair_by_pair(monkeypatch):
     started = []
 

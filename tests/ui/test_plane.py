@@ -112,9 +112,11 @@ def the_numbers_under_the_mouse_are_the_models_own(opened, wait):
 def layers_and_ground_can_be_chosen(opened, wait):
     explore = opened.page.explore
     settled(opened, wait)
+    explore.plane.grab()
     assert "score" in explore.plane._still and "flow" not in explore.plane._still
     explore.layers.buttons["score"].click()
     explore.layers.buttons["particles"].click()
+    explore.plane.grab()
     assert "score" not in explore.plane._still and explore.plane._particles is None
     explore.layers.combo.setCurrentIndex(1)
     assert any("nats" in line for line in explore.plane._legend)

@@ -12,7 +12,7 @@ from diffview.engine.spec import RunSpec
 MOST_BYTES = 256 * 1024**2
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Particles:
     """Paths (N + 1, count, 2) float32, of which the first `ready` particles are complete.
 

@@ -15,7 +15,8 @@ from diffview.ui.plane_paint import ground_of, legend_of, still_of
 from diffview.ui.views.plane_shapes import Arrows, Dots, Paths, Shape
 from diffview.ui.views.plane_view import PlaneView
 
-FAINT_PATHS = 60
+FAINT_PATHS, FAINT_PLACES = 60, 16
+"""How many faint paths there are, and how many places each is drawn through."""
 MOST_PATHS = 64
 NEAR = 9.0
 """Pixels within which a click means a sample."""
@@ -85,14 +86,14 @@ class ExplorePage(PlanePage):
         """The field that was drawn last."""
         answer, on = self.lab.answer, self.layers.on
         if isinstance(answer, Answer):
-            ground = self.layers.ground
-            self.plane.show_ground(ground_of(answer.drawn, ground))
-            self.plane.show_still(still_of(answer.drawn, ground, on))
-            self.plane.show_legend(legend_of(answer.drawn, ground, on))
+            drawn, ground = answer.drawn, self.layers.ground
+            self.plane.show_scene(
+                (answer.asked, ground, on),
+                lambda: (ground_of(drawn, ground), still_of(drawn, ground, on)),
+            )
+            self.plane.show_legend(legend_of(drawn, ground, on))
         else:
-            self.plane.show_ground(None)
-            self.plane.show_still(dict.fromkeys(
-                ("contours", "flow", "flow_heads", "estimate", "score")))  # fmt: skip
+            self.plane.show_scene(None, lambda: (None, {}))
             reason = answer.reason if isinstance(answer, Undrawn) else ""
             self.plane.show_legend([reason] if reason else [])
 
@@ -129,8 +130,10 @@ class ExplorePage(PlanePage):
         particles = self.lab.particles
         if particles is None or not particles.ready:
             return None
-        ways = particles.paths[: self.lab.step + 1, :FAINT_PATHS]
-        return Paths(ways.transpose(1, 0, 2).astype(float), "x_t", 0.22)
+        stride = max(1, particles.spec.n_steps // FAINT_PLACES)
+        steps = [*range(0, self.lab.step, stride), min(self.lab.step, len(particles.paths) - 1)]
+        ways = particles.paths[steps, :FAINT_PATHS]
+        return Paths(ways.transpose(1, 0, 2).astype(float), "x_t", 0.3, smooth=False)
 
     def show_place(self, place: Place) -> None:
         """What the model says under the mouse, and its arrow."""

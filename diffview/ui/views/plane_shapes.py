@@ -46,13 +46,17 @@ class Paths:
     token: str
     opacity: float = 1.0
     width: float = 1.0
+    smooth: bool = True
 
     def paint(self, painter: QPainter, to_pixels: ToPixels) -> None:
         """Draw them."""
         painter.setPen(_pen(self.token, self.opacity, self.width))
+        # Thousands of lines: smooth ones would take ten times as long.
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, self.smooth)
         pixels = to_pixels(self.places)
         ends = np.stack([pixels[:, :-1], pixels[:, 1:]], axis=2).reshape(-1, 2, 2)
         painter.drawLines(_lines(ends))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,9 @@ another window and the place under the mouse.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,9 +47,13 @@ NUDGE = 0.04
 MOST_PIXELS = 900_000
 """Particles are drawn in the screen's own pixels up to so many, else in coarser ones."""
 TICK_PIXELS = 62.0
+KEPT_BYTES = 96 * 1024**2
+"""Pictures of scenes that were drawn, so that scrubbing back is free."""
 
 Ground = tuple[Uint8, Window]
 """Colours (ny, nx, 4), the highest y first, and where they lie."""
+Scene = tuple[Ground | None, Mapping[str, Shape | None]]
+"""What lies under the moving shapes."""
 
 
 class PlaneView(QWidget):
@@ -72,6 +78,8 @@ class PlaneView(QWidget):
         self._message = ""
         self._centre, self._half, self._home = (0.0, 0.0), HOME, HOME
         self._kept: QPixmap | None = None
+        self._scene: tuple[Hashable, Callable[[], Scene]] | None = None
+        self._pictures: OrderedDict[Any, QPixmap] = OrderedDict()
         self._image: QImage | None = None
         self._probe: tuple[float, float] | None = None
         self._press: tuple[QPointF, tuple[float, float]] | None = None
@@ -100,6 +108,14 @@ class PlaneView(QWidget):
     def show_still(self, shapes: Mapping[str, Shape | None]) -> None:
         """Put these still shapes in place of those of the same names."""
         _put(self._still, shapes)
+        self._renew()
+
+    def show_scene(self, key: Hashable, make: Callable[[], Scene]) -> None:
+        """Ground and still shapes in place of all there were; pictures of known keys are kept.
+
+        `make` is called when a picture of this key is not there yet.
+        """
+        self._scene = key, make
         self._renew()
 
     def show_moving(self, shapes: Mapping[str, Shape | None]) -> None:
@@ -192,7 +208,7 @@ class PlaneView(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         if self._kept is None:
-            self._kept = self._still_picture()
+            self._kept = self._picture()
         painter.drawPixmap(0, 0, self._kept)
         self._paint_particles(painter)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -203,6 +219,23 @@ class PlaneView(QWidget):
         self._paint_words(painter)
         self._paint_frame(painter)
         painter.end()
+
+    def _picture(self) -> QPixmap:
+        """The still part; a known scene is not drawn again."""
+        if self._scene is None:
+            return self._still_picture()
+        key, make = self._scene
+        size = self.width(), self.height(), self.devicePixelRatioF()
+        whole = (key, size, self.view, theme.current().name)
+        if whole not in self._pictures:
+            self._ground, shapes = make()
+            self._still = {name: shape for name, shape in shapes.items() if shape is not None}
+            self._pictures[whole] = self._still_picture()
+            each = size[0] * size[1] * size[2] ** 2 * 4
+            while len(self._pictures) > max(1, KEPT_BYTES // each):
+                self._pictures.popitem(last=False)
+        self._pictures.move_to_end(whole)
+        return self._pictures[whole]
 
     def _still_picture(self) -> QPixmap:
         scale = self.devicePixelRatioF()
