@@ -130,6 +130,10 @@ def test_the_chosen_token_is_outlined_on_the_pictures_too(space, qtbot):
     click_token(qtbot, space.indices.view, 2, 1)
     assert space.indices.view._crosshair == (0, 2, 1, 1)
     assert space.reconstructed[0].view._crosshair == (0, 8, 4, 4)
+    assert (space.token_card.row.value(), space.token_card.column.value()) == (2, 1)
+    space.token_card.column.setValue(99)  # by the keyboard; there are four
+    assert space.token == (2, 3)
+    assert space.indices.view._crosshair == (0, 2, 3, 1)
 
 
 def test_a_map_shows_what_each_code_alone_looks_like(space, book, wait):

@@ -95,6 +95,18 @@ def test_what_is_missing_is_said_and_the_other_runs_alone(made, race, wait):
     assert not race.panes[0].model.model().item(row).isEnabled()
 
 
+def test_a_prompt_of_any_letters_is_told_of_and_read_as_far_as_it_can(made, race, wait):
+    run(race, wait, "tiny-ar", "fake")
+    prompt = race.head.prompt
+    prompt.setPlainText("תפוח\x07 red " + "x" * 10_000)
+    assert "were left out" in made.window.notices.text.text()
+    prompt.commit()
+    wait(lambda: not race.racing.running)
+    asked = race.racing.entrants[0].run.spec.condition
+    assert asked.startswith("תפוח red x") and len(asked) <= 10_000
+    assert "unknown to the model and ignored: תפוח" in made.window.notices.text.text()
+
+
 def test_one_that_breaks_leaves_the_other_running(race, wait, network):
     network.fails_at = network.calls + 4
     run(race, wait, "tiny-pixel", "fake")

@@ -26,7 +26,6 @@ NEAREST = 8
 SWATCH = 16
 """Side of a code's small picture (px)."""
 NUMBERS = (
-    ("place", "i, j", "The token's row and column on the map, from 0"),
     ("index", "k", "The number of the code that is decoded here"),
     ("first", r"k_{z}", "The number of the code nearest to what the encoder says here"),
     ("distance", r"\|z - e_{k}\|", "Euclidean distance of the encoder's output z from the code "
@@ -38,6 +37,7 @@ class TokenCard(Card):
     """One token: its code, the codes near it, and another one in its place."""
 
     codeRequested = Signal(int)
+    placeRequested = Signal(int, int)
     undoRequested = Signal()
     resetRequested = Signal()
 
@@ -47,6 +47,8 @@ class TokenCard(Card):
         self._swatches: NDArray[np.uint8] | None = None
         self._build()
         self.code.valueChanged.connect(self.codeRequested)
+        self.row.valueChanged.connect(self._on_place)
+        self.column.valueChanged.connect(self._on_place)
         self.undo.clicked.connect(self.undoRequested)
         self.reset.clicked.connect(self.resetRequested)
         self.show_nothing()
@@ -63,6 +65,11 @@ class TokenCard(Card):
         self.code.setKeyboardTracking(False)
         describe(self.code, "Code", "Another code for this token: its number",
                  "codebookCodeSpinBox")  # fmt: skip
+        self.row, self.column = QSpinBox(prefix="row "), QSpinBox(prefix="column ")
+        describe(self.row, "Row of the token", "Which token is looked at: its row, from 0",
+                 "codebookRowSpinBox")  # fmt: skip
+        describe(self.column, "Column of the token", "Which token is looked at: its column, from "
+                 "0", "codebookColumnSpinBox")  # fmt: skip
         self.paint = QPushButton("Paint")
         self.paint.setCheckable(True)
         describe(self.paint, "Paint this code", "While on, a click or a stroke over tokens "
@@ -71,8 +78,9 @@ class TokenCard(Card):
         self.undo, self.reset = QPushButton("Undo"), QPushButton("Reset")
         describe(self.undo, "Undo", "Take back the last changed token", "codebookUndoButton")
         describe(self.reset, "Reset", "Take back all changes", "codebookResetButton")
-        narrow(self.code, self.paint, self.undo, self.reset)
+        narrow(self.row, self.column, self.code, self.paint, self.undo, self.reset)
         self.body.addWidget(self.hint)
+        self.body.addLayout(_row(self.row, self.column))
         self.body.addWidget(self.numbers)
         self.body.addWidget(self.vector)
         self.body.addLayout(_row(self.code, self.paint))
@@ -90,8 +98,18 @@ class TokenCard(Card):
             grid.addWidget(button, place // 2, place % 2)
         return grid
 
+    @Slot()
+    def _on_place(self, *_: object) -> None:
+        self.placeRequested.emit(self.row.value(), self.column.value())
+
     def _on_near(self, place: int) -> None:
         self.codeRequested.emit(self._near[place].code)
+
+    def show_grid(self, rows: int, columns: int) -> None:
+        """How many tokens the picture has."""
+        with silent(self.row, self.column):
+            self.row.setMaximum(rows - 1)
+            self.column.setMaximum(columns - 1)
 
     def show_nothing(self) -> None:
         """No token is chosen."""
@@ -108,8 +126,11 @@ class TokenCard(Card):
         code = int(indices[row, column])
         distance = float(np.linalg.norm(coded.z[:, row, column] - vectors[code]))
         self.hint.setVisible(False)
+        with silent(self.row, self.column):
+            self.row.setValue(row)
+            self.column.setValue(column)
         self.numbers.show_numbers({
-            "place": f"{row}, {column}", "index": f"{code}",
+            "index": f"{code}",
             "first": f"{coded.indices[row, column]}", "distance": f"{distance:.3f}",
         })  # fmt: skip
         numbers = ", ".join(f"{value:.2f}".replace("-", "−") for value in vectors[code])

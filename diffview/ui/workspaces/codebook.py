@@ -165,6 +165,7 @@ class CodebookWorkspace(Workspace):
         coding.looked.connect(self._on_looked)
         coding.failed.connect(self._on_failed)
         card.codeRequested.connect(self._on_code)
+        card.placeRequested.connect(self._on_place)
         card.undoRequested.connect(coding.undo)
         card.resetRequested.connect(coding.reset)
         self.usage_card.countRequested.connect(self._on_count)
@@ -236,6 +237,7 @@ class CodebookWorkspace(Workspace):
         for pane, clicks in zip(self.panes, self.clicks, strict=True):
             maps = pane in (self.encoded, self.indices)
             clicks.show_rows(len(picture.coded.indices) if maps else picture.coded.x.shape[-1])
+        self.token_card.show_grid(*picture.coded.indices.shape)
         self._show_tokens()
         self.original.show_tiles(tiles.picture("original", picture.coded.x))
         self.encoded.show_tiles(tiles.latents("encoded", picture.coded.z))
@@ -277,6 +279,12 @@ class CodebookWorkspace(Workspace):
         if self.coding.looks is not None:
             self.token_card.show_swatches(tiles.swatches(self.coding.looks))
         self._show_tokens()
+
+    @Slot(int, int)
+    def _on_place(self, row: int, column: int) -> None:
+        if self.coding.indices is not None:
+            self.token = row, column
+            self._show_tokens()
 
     @Slot(int)
     def _on_code(self, code: int) -> None:

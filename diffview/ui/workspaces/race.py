@@ -6,10 +6,12 @@ from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout
 
 from diffview.engine import samplers
+from diffview.engine.spec import MAX_PROMPT
 from diffview.engine.trajectory import StepRecord, Trajectory
 from diffview.frames import clock, compose
 from diffview.frames.compose import Frame, ViewState
 from diffview.frames.pixels import Uint8
+from diffview.models import conditions
 from diffview.ui import theme
 from diffview.ui.desk import Desk
 from diffview.ui.notices import notice_of
@@ -19,7 +21,7 @@ from diffview.ui.panels.race_cards import ClockCard, EntrantCard
 from diffview.ui.panels.race_head import PAIRS, RaceHead
 from diffview.ui.panels.race_pane import Choice, RacePane
 from diffview.ui.racing import SHOWN_RUN, SIDES, Entrant, Racing, Settings, Wanted, missing
-from diffview.ui.state import Pane
+from diffview.ui.state import Notice, Pane
 from diffview.ui.workspaces import Workspace, workspace
 
 TOPIC = "race"
@@ -72,6 +74,7 @@ class Race(Workspace):
         self.head.pairRequested.connect(self.choose_pair)
         self.head.wantedRequested.connect(self._on_wanted)
         self.head.runRequested.connect(self._on_run)
+        self.head.prompt.shortened.connect(self._on_shortened)
         racing.begun.connect(self._on_begun)
         racing.advanced.connect(self._on_advanced)
         racing.ended.connect(self._show_running)
@@ -167,6 +170,17 @@ class Race(Workspace):
     def _on_wanted(self, wanted: Wanted) -> None:
         self.racing.wanted = wanted
         self.racing.start()
+        for card in (entrant.card for entrant in self.racing.entrants):
+            unread = ""
+            if card is not None and card.takes_text:
+                unread = conditions.reading(card, wanted.prompt).warning
+            if card is not None and unread:
+                self.desk.tell(Notice(f"{card.title}: {unread}", "warning", topic=TOPIC))
+
+    @Slot(int)
+    def _on_shortened(self, letters: int) -> None:
+        text = f"A prompt has at most {MAX_PROMPT:,} letters: {letters:,} were left out."
+        self.desk.tell(Notice(text, "warning", topic=TOPIC))
 
     @Slot()
     def _on_run(self) -> None:
