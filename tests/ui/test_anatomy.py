@@ -200,3 +200,18 @@ def test_a_sampler_that_is_no_such_sum_says_why(session, anatomy, wait):
     wait(lambda: not session.controller.activity.busy)
     session.controller.scrub_to(4)
     assert "slopes of earlier steps" in anatomy.update_card.view.text()
+
+
+def test_a_run_that_writes_tokens_is_told_apart(session, anatomy, writers, wait, monkeypatch):
+    from diffview.models import palette
+
+    monkeypatch.setattr(palette, "_cache_folder", lambda: writers / "palettes")
+    session.window.files.open(writers / "pixel.safetensors")
+    wait(lambda: session.controller.run.spec.by_token and not session.controller.activity.busy)
+    for name in anatomy.pages:
+        anatomy.go_to(name)
+    assert "writes tokens" in anatomy.update_card.view.text()
+    assert not anatomy.completions.button.isEnabled()
+    assert not anatomy.curves.measure.isEnabled()
+    session.window.central.go_to("exact")
+    assert "writes tokens" in session.window.central.current.below.nearest._message

@@ -105,6 +105,15 @@ class CurvesPage(QWidget):
 
     # -- showing ------------------------------------------------------------------------------
 
+    def show_nothing(self, message: str) -> None:
+        """There are no curves; why."""
+        self._table = None
+        for plot in self.plots.values():
+            plot.show_series(np.zeros(0), ())
+            plot.show_cursor(None)
+            plot.show_message("")
+        next(iter(self.plots.values())).show_message(message)
+
     def show_table(self, table: Table, sample: int, index: int) -> None:
         """The curves of a run; the cursor on record `index`."""
         if (table, sample) == (self._table, self._sample):

@@ -114,6 +114,17 @@ class PixelPage(QWidget):
             self._count()
         self._show()
 
+    def show_nothing(self, message: str) -> None:
+        """There is no pixel to choose; why."""
+        self._run, self._record, self._means = None, None, {}
+        self.plot.show_series(np.zeros(0), ())
+        self.plot.show_cursor(None)
+        self.plot.show_message(message)
+        for pane in self.panes:
+            pane.show_tiles(None)
+        for spin in self.fields.values():
+            spin.setEnabled(False)
+
     def _short(self, run: Trajectory) -> bool:
         return bool(self._means) and len(self._means["x_t"]) != len(run)
 

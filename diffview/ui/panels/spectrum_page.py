@@ -103,6 +103,13 @@ class SpectrumPage(QWidget):
         self.plot.show_marks(() if place is None else (place,))
         self.crossing.setText(_words(end, place))
 
+    def show_nothing(self, message: str) -> None:
+        """There is no spectrum; why."""
+        self._last = None
+        self.plot.show_series(np.zeros(0), ())
+        self.plot.show_message(message)
+        self.crossing.setText(" ")
+
     def show_theme(self) -> None:
         """In the present colours."""
         self.plot.show_theme()

@@ -273,8 +273,7 @@ class Anatomy(Workspace):
         store, record = self.desk.store, self._record
         run, look = store.run, store.look
         if run is None or record is None or run.spec.by_token:
-            self.update_card.show_nothing(NO_RUN if run is None else TOKENS)
-            self._show_completions()
+            self._show_nothing(NO_RUN if run is None else TOKENS)
             return
         self.update_card.show_step(
             run, look.index, look.sample, look.guidance_scale, store.decoding.quick
@@ -289,6 +288,13 @@ class Anatomy(Workspace):
             self.pixel.show_step(run, look.index, look.sample, record, coded=coded)
         else:
             self._show_completions()
+
+    def _show_nothing(self, message: str) -> None:
+        self.update_card.show_nothing(message)
+        for page in (self.curves, self.spectrum, self.pixel):
+            page.show_nothing(message)
+        self._show_losses()
+        self._show_completions()
 
     @Slot()
     def _show_curves(self) -> None:
