@@ -27,7 +27,7 @@ PAIRS = (
     ("Clothes by class", "fashion-pixel-ar", "fashion"),
 )
 """What the lecture compares: autoregression on the left, diffusion on the right."""
-OWN = "Two of your choice"
+OWN = "Your own two"
 MOST = 64
 
 
