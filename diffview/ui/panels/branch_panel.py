@@ -24,7 +24,7 @@ RESUME_HELP = "Go on with this run from where it was stopped, bit for bit (Ctrl+
 RUNS_HELP = "The kept runs: what was sampled, and the branches that left it"
 PARENT_HELP = "Show the run that this one left (Alt+Up)"
 MOST, USUAL = 256, 8
-COUNT_WIDTH = 76
+COUNT_WIDTH = 84
 
 
 class BranchPanel(Card):
@@ -37,13 +37,13 @@ class BranchPanel(Card):
     memberRequested = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("GO ON FROM HERE", parent)
+        super().__init__("FROM HERE", parent)
         self._members: list[Member] = []
         self._build()
         self._connect()
 
     def _build(self) -> None:
-        self.branch, self.complete = QPushButton("Branch"), QPushButton("Complete ×")
+        self.branch, self.complete = QPushButton("Branch"), QPushButton(f"Complete × {USUAL}")
         self.resume, self.parent_run = QPushButton("Resume"), QPushButton("Parent")
         describe(self.branch, "Branch here", BRANCH_HELP, "branchButton")
         describe(self.complete, "Complete", COMPLETE_HELP, "completeButton")
@@ -53,6 +53,7 @@ class BranchPanel(Card):
         describe(self.count, "Completions", "How many times Complete completes the state",
                  "completionsSpinBox")  # fmt: skip
         self.count.setFixedWidth(COUNT_WIDTH)
+        self.corner.addWidget(self.count)
         self.where, self.why = QLabel(), QLabel()
         self.where.setObjectName("branchLabel")
         self.why.setObjectName("branchReason")
@@ -60,12 +61,12 @@ class BranchPanel(Card):
         self.why.setProperty("role", "small")
         self.runs = QComboBox()
         describe(self.runs, "Kept runs", RUNS_HELP, "branchCombo")
-        narrow(self.runs, self.branch, self.complete, self.parent_run)
+        narrow(self.runs)
         self.runs.setFixedHeight(FIELD_HEIGHT)
         row, below = QHBoxLayout(), QHBoxLayout()
         row.setSpacing(6)
-        for widget, stretch in ((self.branch, 2), (self.complete, 3), (self.count, 0)):
-            row.addWidget(widget, stretch)
+        row.addWidget(self.branch, 2)
+        row.addWidget(self.complete, 3)
         below.setSpacing(6)
         below.addWidget(self.runs, 3)
         below.addWidget(self.parent_run, 1)
@@ -81,9 +82,14 @@ class BranchPanel(Card):
     def _connect(self) -> None:
         self.branch.clicked.connect(self.branchRequested)
         self.complete.clicked.connect(lambda: self.completeRequested.emit(self.count.value()))
+        self.count.valueChanged.connect(self._on_count)
         self.resume.clicked.connect(self.resumeRequested)
         self.parent_run.clicked.connect(self.parentRequested)
         self.runs.currentIndexChanged.connect(self._on_run)
+
+    @Slot(int)
+    def _on_count(self, count: int) -> None:
+        self.complete.setText(f"Complete × {count}")
 
     @Slot(int)
     def _on_run(self, row: int) -> None:
