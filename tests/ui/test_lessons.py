@@ -130,7 +130,7 @@ def test_a_file_of_ones_own_is_opened_and_read_anew(qtbot, session, teaching, tm
     for title in ("Mine", "Mine, mended"):
         own.write_text(f"---\ntitle: {title}\n---\nText.\n")
         session.window.files.open(own)
-        qtbot.waitUntil(lambda: teaching.dock.title.text() == title, timeout=10_000)
+        qtbot.waitUntil(lambda t=title: teaching.dock.title.text() == t, timeout=10_000)
         assert teaching.dock.chooser.count() == 3
 
 
