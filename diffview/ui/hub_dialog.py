@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import (
     QDialog,
@@ -32,6 +32,8 @@ INTRODUCTION = (
     "The id of a diffusers model, such as owner/name. Nothing is fetched before you have seen "
     "what it is and how large; of its files only those that are needed come, and no code."
 )
+SMALL, LARGE = (560, 220), (560, 460)
+"""Without the list of files, and with it (px)."""
 STEPS = 1000
 """Of the progress bar: bytes are more than it can count."""
 
@@ -84,7 +86,7 @@ class HubDialog(QDialog):
             body.addLayout(item) if isinstance(item, QHBoxLayout) else body.addWidget(item)
         body.addStretch(1)
         body.addLayout(self._buttons())
-        self.resize(560, 460)
+        self.resize(*SMALL)
 
     def _build_files(self) -> None:
         self.files = QTreeWidget()
@@ -205,6 +207,7 @@ class HubDialog(QDialog):
             item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             self.files.addTopLevelItem(item)
         self.files.show()
+        self.resize(self.size().expandedTo(QSize(*LARGE)))
         self._be_idle("")
         self.fetch.setFocus()
 
