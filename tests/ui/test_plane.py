@@ -210,6 +210,8 @@ def test_a_network_learns_is_compared_and_can_be_used(opened, wait):
     wait(lambda: controller.card.id == f"{TOY}-learned" and controller.run.complete)
     assert learning.model is None, "it learned another distribution's field"
     page.go_to("explore")
+    wait(lambda: any("without noise" in line for line in page.explore.plane._legend))
+    controller.scrub_to(3)
     wait(lambda: any("no density" in line for line in page.explore.plane._legend))
     page.go_to("guidance")
     wait(lambda: "no density" in page.guidance.gap_card.words.text())

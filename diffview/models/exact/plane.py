@@ -121,7 +121,7 @@ def _part(model: Denoiser, grid: Grid, level: NoiseLevel, label: int | None) -> 
 def _of_any(model: Denoiser, grid: Grid, level: NoiseLevel, label: int | None) -> Part:
     """What a network says, or another exact model."""
     if level.sigma <= 0:
-        raise InputError("the score is asked for without noise: choose a level with σ > 0")
+        raise InputError("without noise a network has no score: choose a level with σ > 0")
     x = torch.from_numpy(grid.points())
     score = grid.shaped(score_from_x0(x, estimate(model, x, level, label), level).numpy())
     if not isinstance(model, KnowsDensity):
