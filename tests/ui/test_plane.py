@@ -10,6 +10,7 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
+from diffview.models import catalog
 from diffview.models.exact.mixture_denoiser import MixtureDenoiser
 from diffview.models.exact.toys import toys
 from diffview.ui.drawn_points import APART, NOTHING, SHAPES, shape
@@ -236,6 +237,11 @@ def test_what_is_drawn_becomes_a_model(opened, wait):
     QTest.keyClick(canvas, Qt.Key.Key_Backspace)
     assert len(page.draw.drawn) == len(drawn)
     wait(lambda: page.draw._preview is not None)
+    page.draw.keep.click()
+    wait(lambda: controller.card.title == "Drawn by hand 1" and controller.run.complete)
+    (entry,) = catalog.own()
+    assert entry.card.id == "drawn-1" and entry.card.weights_sha256
+    page.go_to("draw")
     page.draw.use.click()
     wait(lambda: controller.card.title == "Drawn by hand" and controller.run.complete)
     assert controller.card.classes == ("Class 1", "Class 2")

@@ -7,6 +7,8 @@ an arrow to where it would have come from on average.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,11 @@ from PySide6.QtWidgets import (
 
 from diffview.engine import schedules
 from diffview.engine.levels import NoiseLevel
+from diffview.errors import DiffviewError
 from diffview.frames.plane import Window
+from diffview.models import catalog
+from diffview.models.card import ModelCard
+from diffview.models.exact.mixture import Mixture
 from diffview.models.exact.toys import mixture_card
 from diffview.ui import theme
 from diffview.ui.drawn_points import CLASSES, MOST_POINTS, NOTHING, SHAPES, DrawnPoints
@@ -55,6 +61,7 @@ class DrawPage(PlanePage):
     """A canvas, and under what is drawn its density at the scrubbed t."""
 
     modelMade = Signal(object)
+    keepRequested = Signal(object)
 
     def __init__(self, lab: PlaneLab, runner: JobRunner) -> None:
         super().__init__(lab)
@@ -133,9 +140,18 @@ class DrawPage(PlanePage):
             "sampled, guided and shown everywhere like any other",
             "useDrawnButton",
         )
+        self.keep = QPushButton("Keep as a file")
+        describe(
+            self.keep,
+            "Keep as a file",
+            "Write the exact model of the points into the models "
+            "folder, so that it is in the list at every launch",
+            "keepDrawnButton",
+        )
         card.body.addLayout(labelled("Width of a point", self.width_box))
         card.body.addWidget(self.remark)
         card.body.addWidget(self.use)
+        card.body.addWidget(self.keep)
         return card
 
     def _connect(self) -> None:
@@ -152,6 +168,7 @@ class DrawPage(PlanePage):
         self.clear.clicked.connect(self._on_clear)
         self.width_box.valueChanged.connect(self._ask)
         self.use.clicked.connect(self._on_use)
+        self.keep.clicked.connect(self._on_keep)
         self._box.told.connect(self._on_preview)
         self._box.failed.connect(self.lab.failed)
 
@@ -202,7 +219,7 @@ class DrawPage(PlanePage):
             if count
             else "No points yet"
         )
-        for button in (self.undo, self.clear, self.use):
+        for button in (self.undo, self.clear, self.use, self.keep):
             button.setEnabled(count > 0)
 
     @Slot()
@@ -289,8 +306,33 @@ class DrawPage(PlanePage):
         data = self.drawn.mixture(self.width_box.value())
         self.modelMade.emit(_card(data))
 
+    @Slot()
+    def _on_keep(self) -> None:
+        self.keepRequested.emit(_card(self.drawn.mixture(self.width_box.value())))
 
-def _card(data: Any) -> tuple[Any, Any]:
+
+def kept(drawn: tuple[ModelCard, Mixture], folder: Path) -> Iterator[catalog.Entry]:
+    """Write an exact model of drawn points under a free name; yields it as it can be opened.
+
+    Raises DiffviewError where it cannot be written.
+    """
+    from diffview.models.exact.mixture_denoiser import MixtureDenoiser
+    from diffview.models.families.mixture import write
+
+    card, data = drawn
+    names = (f"drawn-{k}" for k in range(1, 10**6))
+    name = next(one for one in names if not (folder / f"{one}{catalog.SUFFIX}").exists())
+    path = folder / f"{name}{catalog.SUFFIX}"
+    title = f"{card.title} {name.removeprefix('drawn-')}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write(path, MixtureDenoiser(replace(card, id=name, title=title), data))
+    except OSError as error:
+        raise DiffviewError(f"{path} could not be written: {error.strerror or error}") from None
+    yield catalog.entry(path)
+
+
+def _card(data: Mixture) -> tuple[ModelCard, Mixture]:
     words = f"{len(data.weights)} points drawn by hand."
     return mixture_card(data, "drawn", "Drawn by hand", words), data
 

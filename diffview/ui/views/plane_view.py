@@ -133,6 +133,7 @@ class PlaneView(QWidget):
         """Words in the lower right corner: what colours and lengths mean, with units."""
         if tuple(lines) != self._legend:
             self._legend = tuple(lines)
+            self.setAccessibleDescription(". ".join(lines))
             self.update()
 
     def show_message(self, text: str) -> None:

@@ -16,13 +16,15 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from diffview.models import catalog
 from diffview.models.card import ModelCard
 from diffview.models.exact.mixture import Mixture
 from diffview.ui.desk import Desk
-from diffview.ui.jobs import ModelSource
+from diffview.ui.jobs import ModelSource, source_of
+from diffview.ui.mailbox import Mailbox
 from diffview.ui.notices import notice_of
 from diffview.ui.panels.card import describe
-from diffview.ui.panels.plane_draw import DrawPage
+from diffview.ui.panels.plane_draw import DrawPage, kept
 from diffview.ui.panels.plane_energy import EnergyPage
 from diffview.ui.panels.plane_explore import ExplorePage
 from diffview.ui.panels.plane_gallery import Gallery
@@ -52,6 +54,7 @@ class PlaneWorkspace(Workspace):
         super().__init__(desk)
         self.lab = PlaneLab(desk, self)
         self.timeline = self.strip = PlaneTimeline(desk.store, self.lab)
+        self._keeper = Mailbox(desk.jobs, self)
         self.pages: dict[str, PlanePage] = {}
         self.name = EXPLORE
         self._build()
@@ -121,6 +124,9 @@ class PlaneWorkspace(Workspace):
         self.explore.sampleRequested.connect(store.select_sample)
         self.learn.modelMade.connect(self._on_made)
         self.draw.modelMade.connect(self._on_drawn_model)
+        self.draw.keepRequested.connect(self._on_keep)
+        self._keeper.told.connect(self._on_kept)
+        self._keeper.failed.connect(self._on_failed)
         self.guidance.plot.placeRequested.connect(self._on_place)
         for page in self.pages.values():
             page.windowChanged.connect(self._on_window)
@@ -226,6 +232,21 @@ class PlaneWorkspace(Workspace):
 
         self.desk.store.add_source(ModelSource(card, make, guidable=bool(card.classes)))
         self.go_to(EXPLORE)
+
+    @Slot(object)
+    def _on_keep(self, drawn: tuple[ModelCard, Mixture]) -> None:
+        folder = catalog.models_folder()
+        if folder is None:
+            self.desk.tell(Notice("There is no home folder to keep models in.", "error"))
+        else:
+            self._keeper.put(lambda: kept(drawn, folder))
+
+    @Slot(object)
+    def _on_kept(self, entry: catalog.Entry) -> None:
+        self.desk.store.add_source(source_of(entry))
+        self.go_to(EXPLORE)
+        text = f"“{entry.card.title}” is in the model list from now on, kept in {entry.path}."
+        self.desk.tell(Notice(text))
 
     @Slot(float)
     def _on_place(self, step: float) -> None:
