@@ -4,12 +4,22 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLabel
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QLabel,
+    QPlainTextEdit,
+    QPushButton,
+    QSlider,
+)
 
 from diffview.models import catalog, palette
 from diffview.ui import jobs
 from diffview.ui.pair_timeline import PairTimeline, beside
 from diffview.ui.racing import SHOWN_RUN, Settings, Wanted
+from diffview.ui.views.grid_view import GridView
 
 
 @pytest.fixture(autouse=True)
@@ -180,3 +190,22 @@ def test_a_pair_of_pictures_is_as_high_as_the_higher_one():
     assert (made[:, :6] == 9).all()
     assert made[0, 6].tolist() == [1, 2, 3, 255]
     assert (beside(None, high, (1, 2, 3))[:, :6, :3] == (1, 2, 3)).all()
+
+
+def test_all_that_can_be_used_says_what_it_is_and_is_in_the_tab_order(made):
+    kinds = QAbstractButton, QComboBox, QAbstractSpinBox, QPlainTextEdit, GridView, QSlider
+    for name in ("race", "guidance_bench", "codebook", "training"):
+        made.window.central.go_to(name)
+        workspace = made.window.central.current
+        found = [
+            widget
+            for part in (workspace, *workspace.cards)
+            for kind in kinds
+            for widget in part.findChildren(kind)
+            if not widget.objectName().startswith("qt_")
+        ]
+        assert len(found) > 8
+        for widget in found:
+            assert widget.accessibleName(), widget
+            assert widget.toolTip() or isinstance(widget, QPushButton), widget.accessibleName()
+            assert widget.focusPolicy() & Qt.FocusPolicy.TabFocus, widget.accessibleName()
