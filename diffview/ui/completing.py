@@ -65,6 +65,7 @@ class Completing(QObject):
         super().__init__(parent)
         self._desk = desk
         self.made: Completed | None = None
+        self._wish: Wish | None = None
         self._box = Mailbox(desk.jobs, self)
         self._box.told.connect(self._on_told)
         self._box.failed.connect(self._on_failed)
@@ -78,9 +79,15 @@ class Completing(QObject):
     def start(self, wish: Wish) -> None:
         """Complete as wished, in place of what is being made."""
         self._box.clear()
-        self.made = None
+        self.made, self._wish = None, wish
         self._box.put(lambda: completed(wish))
         self.changed.emit()
+
+    def keep_to(self, run: Trajectory) -> None:
+        """Stop what is of another run."""
+        if self._wish is not None and self._wish.run is not run:
+            self._wish = None
+            self.stop()
 
     def stop(self) -> None:
         """Leave them as they are."""

@@ -78,6 +78,8 @@ class OverT(QObject):
     def follow(self, run: Trajectory) -> None:
         """Count what there is of this run and was not counted yet."""
         self._wanted = run
+        if self.measuring and self.losses is not None and self.losses.run is not run:
+            self.stop()
         if not self._counter.busy:
             self._count()
 

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 
 from diffview.engine.origin import in_force
 from diffview.engine.spec import Condition
-from diffview.engine.trajectory import StepRecord, Trajectory
+from diffview.engine.trajectory import Float32, StepRecord, Trajectory
 from diffview.errors import InputError
 from diffview.frames import compose, picture_file
 from diffview.frames.picture_file import Picture
@@ -145,20 +145,25 @@ class Anatomy(Workspace):
         """The run, the step and the sample may all be others."""
         run = self.desk.store.run
         if run is not None:
-            self.over_t.follow(run)
+            self._follow(run)
         self._show()
         self._show_curves()
 
+    def _follow(self, run: Trajectory) -> None:
+        """Count this run, and work no more on another."""
+        self.over_t.follow(run)
+        self.completing.keep_to(run)
+
     def take_picture(self, path: Path) -> None:
         """Measure the loss of every t on this picture."""
-        card, run = self.desk.store.card, self.desk.store.run
-        if run is None or run.spec.by_token or self._maker is None:
+        run, maker = self.desk.store.run, self._maker
+        if run is None or run.spec.by_token or maker is None:
             self.desk.tell(Notice(NO_RUN if run is None else NOT_HERE, "warning", topic=TOPIC))
             return
         self.go_to("curves")
 
         def make() -> Iterator[tuple[Path, Picture]]:
-            yield path, picture_file.read(path, run.data_shape, *card.value_range)
+            yield path, picture_file.read(path, run.data_shape, *maker.card.value_range)
 
         self._reader.put(make)
 
@@ -192,7 +197,7 @@ class Anatomy(Workspace):
 
     @Slot(object)
     def _on_run(self, run: Trajectory) -> None:
-        self.over_t.follow(run)
+        self._follow(run)
         self._show()
 
     @Slot(int, int, int)
@@ -211,7 +216,7 @@ class Anatomy(Workspace):
         if run is not None and run.complete and self._maker is not None:
             self._measure(run, run[-1].x_t[sample], f"sample {sample}")
 
-    def _measure(self, run: Trajectory, x_0, of: str) -> None:
+    def _measure(self, run: Trajectory, x_0: Float32, of: str) -> None:
         assert self._maker is not None
         self.desk.store.begunAnew.emit(TOPIC)
         self.over_t.measure(run, self._maker, x_0, of, self._condition(run))

@@ -61,6 +61,7 @@ class Exact(Workspace):
         super().__init__(desk)
         self.comparing = Comparing(desk, self)
         self.kind = "guided"
+        self._taken: tuple[Trajectory | None, tuple[str, ...]] = None, ()
         self.pair = Counterparts(desk.store)
         self._build()
         self._connect()
@@ -193,13 +194,19 @@ class Exact(Workspace):
             self._show()
 
     def _take_run(self) -> None:
-        """Choose what fits the shown run."""
-        self.pair.take_run()
-        pair = self.pair
-        self.head.show_models(pair.networks, pair.sets, pair.network, pair.set)
+        """Choose what fits the shown run; what was chosen for the same one stays."""
+        taken = self.desk.store.run, tuple(card.id for card in self.desk.store.cards)
+        if taken != self._taken:
+            self._taken = taken
+            self._choose()
         self._show_head()
         self._ask()
         self._show()
+
+    def _choose(self) -> None:
+        self.pair.take_run()
+        pair = self.pair
+        self.head.show_models(pair.networks, pair.sets, pair.network, pair.set)
 
     def _ask(self) -> None:
         if self.in_front:
