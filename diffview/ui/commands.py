@@ -122,7 +122,9 @@ class Commands:
         frame = self._window.central.current.frame
         if frame is None:
             return
-        layout = Layout(sample=self._window.controller.look.focus)
+        focus = self._window.controller.look.focus
+        alone = focus is not None and focus < len(frame.tiles[0].pixels)
+        layout = Layout(sample=focus if alone else None)
         picture = np.ascontiguousarray(sheet(frame, layout))
         height, width = picture.shape[:2]
         image = QImage(picture.data, width, height, 3 * width, QImage.Format.Format_RGB888)

@@ -140,6 +140,11 @@ def test_the_run_of_denoising_can_take_part_as_it_is(made, race, wait):
     race.racing.start()
     wait(lambda: not race.racing.running and not made.controller.activity.busy)
     assert race.racing.entrants[1].run is kept
+    made.controller.focus_sample(9)  # which the left side has not
+    made.window.commands.do("copy")
+    copied = QApplication.clipboard().image()
+    # four pairs, two by two: 8 pixels beside 8, one between, each drawn four times, gaps of 2
+    assert (copied.width(), copied.height()) == (2 * 4 * 17 + 2, 2 * 4 * 8 + 2)
 
 
 def test_stopping_keeps_what_there_is(race, wait, network):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout
 
@@ -9,7 +10,7 @@ from diffview.engine import samplers
 from diffview.engine.spec import MAX_PROMPT
 from diffview.engine.trajectory import StepRecord, Trajectory
 from diffview.frames import clock, compose
-from diffview.frames.compose import Frame, ViewState
+from diffview.frames.compose import Frame, Tiles, ViewState
 from diffview.frames.pixels import Uint8
 from diffview.models import conditions
 from diffview.ui import theme
@@ -136,13 +137,15 @@ class Race(Workspace):
 
     @property
     def frame(self) -> Frame | None:
-        """Both sides as they are shown."""
+        """Both sides as they are shown, sample beside sample."""
         frames = [self._frame(side) for side in SIDES]
         left, right = frames
         if left is None or right is None:
             return left or right
-        tiles = (*left.tiles, *right.tiles)
-        return Frame(None, self.ticks.index, self.racing.expected, left.level, None, tiles)
+        pairs = zip(left.tiles[0].pixels, right.tiles[0].pixels, strict=False)
+        pixels = np.stack([beside(one, other, self._blank()) for one, other in pairs])
+        tiles = Tiles(left.tiles[0].quantity, pixels, pixels[..., :3].astype(np.float32))
+        return Frame(None, self.ticks.index, self.racing.expected, left.level, None, (tiles,))
 
     # -- wishes -------------------------------------------------------------------------------
 
@@ -333,10 +336,13 @@ class Race(Workspace):
         return "Nothing is known before the first evaluation"
 
     def _thumbnail(self, tick: int) -> Uint8:
-        colour = theme.current().colour("field")
-        blank = colour.red(), colour.green(), colour.blue()
         left, right = (self._small(side, tick) for side in SIDES)
-        return beside(left, right, blank)
+        return beside(left, right, self._blank())
+
+    def _blank(self) -> tuple[int, int, int]:
+        """What stands between two pictures, and where there is none."""
+        colour = theme.current().colour("field")
+        return colour.red(), colour.green(), colour.blue()
 
     def _small(self, side: int, tick: int) -> Uint8 | None:
         entrant, pane = self.racing.entrants[side], self.panes[side].pane
