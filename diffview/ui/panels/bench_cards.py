@@ -35,7 +35,11 @@ class WeightCard(Card):
 
     def _build(self) -> None:
         formula = MathLabel(FORMULA)
-        formula.setToolTip("Dhariwal & Nichol 2021, arXiv 2105.05233, algorithm 2, in terms of x̂₀")
+        formula.setToolTip(
+            "Dhariwal & Nichol 2021, arXiv 2105.05233, algorithm 2, in terms of x̂₀. The clean "
+            "classifier is asked at x̂₀ instead of x_t (Bansal et al. 2023, arXiv 2302.07121, eq. "
+            "6): for it σ²/(σ² + α²) takes the place of σ²/α"
+        )
         self.slider = GammaSlider()
         self.slider.show_kind("classifier")
         describe(self.slider, "Weight of the classifiers", HELP, "benchWeightSlider")
