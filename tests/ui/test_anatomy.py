@@ -55,9 +55,6 @@ def test_the_step_is_written_out_with_its_numbers_and_hover_tells_where_they_com
     assert "w₀ = α′ β / σ²" in tiles[1].help
     assert "rms z" in anatomy.update_card.remark.text()
     assert f"{move.w0:.4f}" in anatomy.update_card.view.text(), "a screen reader hears it"
-
-
-def test_weighted_terms_add_up_to_the_state_before_them(session, anatomy):
     session.controller.scrub_to(5)
     anatomy.update_card.weighted.click()
     result, *terms = (
@@ -108,7 +105,7 @@ def noise_of(seed):
     return torch.randn(1, 8, 8, generator=torch.Generator().manual_seed(seed)).numpy()
 
 
-def test_spectra_are_those_of_state_and_estimate_against_the_noised_end(session, anatomy):
+def test_spectra_and_a_dragged_region_are_those_of_state_and_estimate(session, anatomy, wait):
     anatomy.go_to("spectrum")
     session.controller.scrub_to(4)
     run = session.controller.run
@@ -124,9 +121,6 @@ def test_spectra_are_those_of_state_and_estimate_against_the_noised_end(session,
     np.testing.assert_allclose(
         anatomy.spectrum.plot._series[-1].y, spectrum(record.x_t).power.mean(axis=0)
     )
-
-
-def test_a_dragged_region_shows_its_mean_at_every_step(session, anatomy, wait):
     anatomy.go_to("pixel")
     run, picker = session.controller.run, anatomy.pixel.pickers[0]
     tile = anatomy.pixel.panes[0].view.tile_rect(0)
@@ -178,16 +172,13 @@ def test_completions_have_a_mean_and_a_spread_and_say_how_far_the_estimate_is(
     assert not page.button.isEnabled(), "nothing is left to chance at the end"
 
 
-def test_no_page_moves_what_lies_around_it(session, anatomy, qtbot):
+def test_no_page_moves_what_lies_around_it_and_every_plot_has_a_name(session, anatomy, qtbot):
     heights = set()
     for name in anatomy.pages:
         anatomy.go_to(name)
         qtbot.wait(30)  # what a layout would do, it does now
         heights.add((anatomy.update_card.height(), session.window.transport.height()))
     assert len(heights) == 1
-
-
-def test_every_plot_has_a_name_for_those_who_do_not_see_it(anatomy):
     page = anatomy.curves
     for plot in (*page.plots.values(), page.loss, anatomy.spectrum.plot, anatomy.pixel.plot):
         assert plot.accessibleName() and plot.objectName() and plot.toolTip()
