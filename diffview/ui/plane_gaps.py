@@ -66,9 +66,10 @@ class Gaps(QObject):
         source, label = lab.source, lab.label
         if not self.active:
             return
-        if source is None or label is None or particles is None or particles.ready < ENOUGH:
+        few = particles is None or particles.ready < ENOUGH
+        if source is None or label is None or particles is None or few or lab.by_another:
             self.gap, self.by_step, self._of = None, {}, ()
-            self.reason = "" if label is not None else "Choose one class: guidance steers to it"
+            self.reason = _why(label, lab.by_another)
             self.changed.emit()
             return
         of = (particles, particles.ready, label)
@@ -102,6 +103,13 @@ class Gaps(QObject):
     @Slot(object)
     def _on_failed(self, error: object) -> None:
         self.failed.emit(error)
+
+
+def _why(label: int | None, by_another: bool) -> str:
+    """Why there is nothing to compare, "" if that will change by itself."""
+    if label is None:
+        return "Choose one class: guidance steers to it"
+    return "Choose classifier-free guidance: its density is known" if by_another else ""
 
 
 def _all(source: ModelSource, particles: Particles, label: int) -> Iterator[Any]:

@@ -246,6 +246,12 @@ class PlaneLab(QObject):
         """Whether a class steers, so that γ means something."""
         return self.label is not None
 
+    @property
+    def by_another(self) -> bool:
+        """Whether a second model guides: its part in the score is not drawn."""
+        spec = self.spec
+        return spec is not None and spec.guidance.kind in spec.guidance.NEED_GUIDE
+
     # -- fields -----------------------------------------------------------------------------------
 
     def see(self, window: Window) -> None:

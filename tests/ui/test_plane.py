@@ -14,8 +14,8 @@ from diffview.models import catalog
 from diffview.models.exact.mixture_denoiser import MixtureDenoiser
 from diffview.models.exact.toys import toys
 from diffview.ui.drawn_points import APART, NOTHING, SHAPES, shape
-from diffview.ui.panels.plane_energy import BEYOND, costs, words_of
 from diffview.ui.panels.plane_guidance import words_of as gap_words
+from diffview.ui.views.cost_bars import BEYOND, costs, words_of
 
 STEPS, GAMMA = 6, 3.0
 TOY = "mixture"

@@ -91,7 +91,8 @@ class ExplorePage(PlanePage):
                 (answer.asked, ground, on),
                 lambda: (ground_of(drawn, ground), still_of(drawn, ground, on)),
             )
-            self.plane.show_legend(legend_of(drawn, ground, on))
+            rest = ["not drawn: guidance by a second model"] if self.lab.by_another else []
+            self.plane.show_legend([*legend_of(drawn, ground, on), *rest])
         else:
             self.plane.show_scene(None, lambda: (None, {}))
             reason = answer.reason if isinstance(answer, Undrawn) else ""

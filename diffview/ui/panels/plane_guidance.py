@@ -68,7 +68,8 @@ class GapCard(Card):
             plain=f"{100 * other.tv:.1f} %",
             outside=f"{100 * apart.outside:.2g} %",
         )
-        self.words.setText(words_of(apart.tv, apart.tv_floor, gamma, clean))
+        words = words_of(apart.tv, apart.tv_floor, gamma, clean)
+        self.words.setText(words.replace(" %", "\u00a0%"))  # they stay on one line
 
 
 def words_of(tv: float, floor: float, gamma: float, clean: bool) -> str:

@@ -16,14 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import (
-    QColor,
     QFocusEvent,
-    QFont,
     QImage,
     QKeyEvent,
     QMouseEvent,
     QPainter,
-    QPainterPath,
     QPaintEvent,
     QPen,
     QPixmap,
@@ -35,9 +32,9 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from diffview.frames.pixels import Uint8
 from diffview.frames.plane import DOTS, Window, splat, tinted
 from diffview.ui import theme
+from diffview.ui.views import plane_marks as marks
 from diffview.ui.views.plane_shapes import Float64, Shape
 
-CORNER = 8.0
 HOME = 2.0
 """Half of the shorter side in data units: what is seen of the noise N(0, I) at first."""
 NEAREST, FARTHEST = 0.02, 400.0
@@ -46,7 +43,6 @@ NUDGE = 0.04
 """A step of the probe by the keyboard, of the shorter side."""
 MOST_PIXELS = 900_000
 """Particles are drawn in the screen's own pixels up to so many, else in coarser ones."""
-TICK_PIXELS = 62.0
 KEPT_BYTES = 96 * 1024**2
 """Pictures of scenes that were drawn, so that scrubbing back is free."""
 
@@ -217,8 +213,10 @@ class PlaneView(QWidget):
             shape.paint(painter, self.to_pixels)
         if self._probe is not None:
             self._paint_probe(painter)
-        self._paint_words(painter)
-        self._paint_frame(painter)
+        if self._message:
+            self._paint_message(painter)
+        marks.paint_legend(painter, self.rect(), self._legend)
+        marks.paint_frame(painter, self.rect(), self._by_keyboard)
         painter.end()
 
     def _picture(self) -> QPixmap:
@@ -249,7 +247,7 @@ class PlaneView(QWidget):
         )
         if self._ground is not None:
             self._paint_ground(painter, *self._ground)
-        self._paint_axes(painter)
+        marks.paint_axes(painter, self.rect(), self.seen)
         for shape in self._still.values():
             shape.paint(painter, self.to_pixels)
         painter.end()
@@ -263,37 +261,6 @@ class PlaneView(QWidget):
         corners = self.to_pixels(np.array([window.low, window.high]))
         (left, bottom), (right, top) = corners.tolist()
         painter.drawImage(QRectF(left, top, right - left, bottom - top), image)
-
-    def _paint_axes(self, painter: QPainter) -> None:
-        """Faint lines at round numbers, named along the left and the lower edge."""
-        colour = QColor(theme.current().colour("muted"))
-        window, font = self.seen, QFont(self.font())
-        font.setPointSizeF(8.0)
-        painter.setFont(font)
-        step = _round_step(TICK_PIXELS / self._scale)
-        for axis in (0, 1):
-            first = math.ceil(window.low[axis] / step)
-            for k in range(first, math.floor(window.high[axis] / step) + 1):
-                self._paint_tick(painter, axis, k * step, colour)
-
-    def _paint_tick(self, painter: QPainter, axis: int, value: float, colour: QColor) -> None:
-        line = QColor(colour)
-        line.setAlphaF(0.16 if value else 0.34)
-        painter.setPen(QPen(line, 1))
-        text = f"{value:g}".replace("-", "−")
-        pixel = self.to_pixels(np.array([value, value]))[axis]
-        words = QColor(colour)
-        words.setAlphaF(0.9)
-        if axis == 0:
-            painter.drawLine(QPointF(pixel, 0), QPointF(pixel, self.height()))
-            painter.setPen(words)
-            if 24 < pixel < self.width() - 24:
-                painter.drawText(QPointF(pixel + 3, self.height() - 6), text)
-        else:
-            painter.drawLine(QPointF(0, pixel), QPointF(self.width(), pixel))
-            painter.setPen(words)
-            if 24 < pixel < self.height() - 24:
-                painter.drawText(QPointF(6, pixel - 3), text)
 
     def _paint_particles(self, painter: QPainter) -> None:
         if self._particles is None:
@@ -326,43 +293,10 @@ class PlaneView(QWidget):
             painter.drawLine(QPointF(x, y) - reach, QPointF(x, y) - reach * 0.35)
             painter.drawLine(QPointF(x, y) + reach * 0.35, QPointF(x, y) + reach)
 
-    def _paint_words(self, painter: QPainter) -> None:
-        if self._message:
-            painter.setPen(theme.current().colour("muted"))
-            flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
-            painter.drawText(self.rect().adjusted(24, 24, -24, -24), flags, self._message)
-        if not self._legend:
-            return
-        font = QFont(self.font())
-        font.setPointSizeF(8.5)
-        painter.setFont(font)
-        metrics = painter.fontMetrics()
-        lines = [metrics.elidedText(line, Qt.TextElideMode.ElideRight, self.width() - 40)
-                 for line in self._legend]  # fmt: skip
-        width = max(metrics.horizontalAdvance(line) for line in lines) + 16
-        height = metrics.height() * len(lines) + 10
-        box = QRectF(self.width() - width - 8, 8, width, height)
-        ground = QColor(theme.current().colour("panel"))
-        ground.setAlphaF(0.82)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(ground)
-        painter.drawRoundedRect(box, 6, 6)
-        painter.setPen(theme.current().colour("text"))
-        painter.drawText(box.adjusted(8, 5, -8, -5), Qt.AlignmentFlag.AlignRight, "\n".join(lines))
-
-    def _paint_frame(self, painter: QPainter) -> None:
-        """Round corners and an edge; a ring for those who came by Tab."""
-        corners, inside = QPainterPath(), QPainterPath()
-        corners.addRect(QRectF(self.rect()))
-        edge = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
-        inside.addRoundedRect(edge, CORNER, CORNER)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(theme.current().colour("window"))
-        painter.drawPath(corners.subtracted(inside))
-        token, width = ("accent", 1.5) if self._by_keyboard else ("border", 1.0)
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.setPen(QPen(theme.current().colour(token), width))
-        painter.drawPath(inside)
+    def _paint_message(self, painter: QPainter) -> None:
+        painter.setPen(theme.current().colour("muted"))
+        flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
+        painter.drawText(self.rect().adjusted(24, 24, -24, -24), flags, self._message)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Another part of the plane is seen."""
@@ -469,9 +403,3 @@ def _put(known: dict[str, Shape], shapes: Mapping[str, Shape | None]) -> None:
             known.pop(name, None)
         else:
             known[name] = shape
-
-
-def _round_step(least: float) -> float:
-    """1, 2 or 5 times a power of ten, not below `least`."""
-    power = 10.0 ** math.floor(math.log10(least))
-    return next(k * power for k in (1, 2, 5, 10) if k * power >= least * 0.999)
