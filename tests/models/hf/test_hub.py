@@ -194,7 +194,7 @@ def test_forbidden_to_go_online_it_does_not_try(monkeypatch):
 def test_a_full_disk_is_told_of_before_it_is_full(server, models, monkeypatch):
     found = hub.look(ID, server.endpoint)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=7))
-    with pytest.raises(InputError, match=r"takes .* more, .* has 0.0 MB left"):
+    with pytest.raises(InputError, match=r"takes .* more, .* has 0.0 kB left"):
         next(hub.fetch(found, models))
 
 
