@@ -65,7 +65,7 @@ class Commands:
             one_of.addAction(action)
             menu.addAction(action)
         menu.addSeparator()
-        for dock in self._window.docks:
+        for dock in (*self._window.docks, self._window.teaching.dock):
             menu.addAction(dock.toggleViewAction())
 
     def _build_recent_menu(self, menu: QMenu) -> None:

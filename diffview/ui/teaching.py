@@ -54,6 +54,7 @@ class Teaching(QObject):
         self.dock.setupRequested.connect(self.arrange)
         self.dock.wayBackRequested.connect(self.go_back)
         self.dock.visibilityChanged.connect(self._on_visible)
+        self.dock.toggleViewAction().triggered.connect(self._on_toggled)
         self._store.modelsChanged.connect(self._on_models)
         self._store.runReplaced.connect(self._on_run_replaced)
 
@@ -75,6 +76,11 @@ class Teaching(QObject):
         if self.dock.isVisible() and not self.dock.visibleRegion().isEmpty():
             self.dock.hide()
         else:
+            self.show()
+
+    @Slot(bool)
+    def _on_toggled(self, shown: bool) -> None:
+        if shown:
             self.show()
 
     @Slot(bool)

@@ -27,6 +27,7 @@ from PySide6.QtWidgets import (
     QScrollBar,
     QSlider,
     QSpinBox,
+    QTabBar,
     QToolButton,
     QWidget,
 )
@@ -116,7 +117,7 @@ def test_every_promised_name_is_there_once_and_of_its_kind(make_session):
 
 def own_widgets(window):
     """The interactive widgets a person meets: not the parts Qt makes of them."""
-    parts = (QAbstractSpinBox, QComboBox, QAbstractItemView)
+    parts = (QAbstractSpinBox, QComboBox, QAbstractItemView, QTabBar)
     for widget in window.findChildren(QWidget):
         inner = isinstance(widget, QScrollBar) or isinstance(widget.parent(), parts)
         inner = inner or isinstance(widget.parent(), QDockWidget) or "qt_" in widget.objectName()
