@@ -113,7 +113,7 @@ def completed(wish: Wish) -> Iterator[Completed]:
     spec = branch.trajectory.spec
     total = spec.n_steps - start.i
     model = wish.source.model()
-    by = {} if wish.guide is None else {wish.guide.card.id: wish.guide.guide(model)}
+    by = {} if wish.guide is None else {spec.guidance.guide: wish.guide.guide(model)}
     x0_hat = _estimate(run, start, wish.scale)[wish.sample]
     with closing(branching.continue_into(branch, model, by)) as records:
         for record in records:

@@ -28,6 +28,8 @@ from diffview.ui.panels.picture_pane import PicturePane, Subject
 from diffview.ui.panels.step_panel import number
 
 COUNT = 16
+SAME = 1e-5
+"""Completions that differ by less than this, in the root mean square, differ by rounding."""
 AGREE = 1.5
 """A gap up to so many times what chance gives is called chance."""
 
@@ -186,6 +188,8 @@ def verdict(made: Completed) -> str:
     found, scale = made.summary, made.wish.scale
     assert found is not None
     count = made.wish.count
+    if found.spread < SAME:
+        return f"All {count} completions are the same: at this step nothing is open any more."
     said = (
         f"Mean and estimate differ by rms {number(found.gap)}; a mean of {count} is off by "
         f"{number(found.chance)} by chance alone (rms std {number(found.spread)} / √{count})."

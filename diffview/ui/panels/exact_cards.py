@@ -69,7 +69,7 @@ class PosteriorCard(Card):
                 "count": f"{told.count:,}".replace(",", "\u202f"),
                 "entropy": f"{abs(told.entropy):.3f}",
                 "most": number(float(told.weights[0])),
-                "log_prob": f"{told.log_prob:.1f}".replace("-", "−"),
+                "log_prob": _nats(told.log_prob),
                 "per_value": f"{told.log_prob / values:.3f}".replace("-", "−"),
             }
         )
@@ -113,6 +113,11 @@ class ClassCard(Card):
     def show_weights(self, names: Sequence[str], weights: Sequence[float], chosen: int) -> None:
         """The weight of each class."""
         self.bars.show_weights(names, weights, chosen)
+
+
+def _nats(value: float) -> str:
+    digits = 1 if abs(value) < 10_000 else 0
+    return f"{value:.{digits}f}".replace("-", "−")
 
 
 def effective(value: float) -> str:

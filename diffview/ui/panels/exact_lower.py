@@ -99,7 +99,7 @@ class ExactLower(QFrame):
         values = (curves.entropy, curves.log_prob, curves.apart)
         for plot, curve in zip(self.plots, values, strict=True):
             here = math.nan if curves.place is None else float(curve[curves.place])
-            told = "–" if math.isnan(here) else f"{here:.3f}".replace("-", "−")
+            told = "–" if math.isnan(here) else f"{round(here, 3) + 0.0:.3f}".replace("-", "−")
             plot.show_cursor(curves.place, told)
 
     def show_nothing(self) -> None:

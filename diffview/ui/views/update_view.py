@@ -17,6 +17,8 @@ CAPTION, SIGN, PADDING = 24, 26, 4
 """Height of a caption, width of a sign, room around all (px)."""
 LEAST, MOST = 40, 260
 """Side of a picture (px)."""
+FILLED = 0.75
+"""A whole multiple is drawn where it is at least this share of what there is room for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,9 +81,12 @@ class UpdateView(QWidget):
             painter.setPen(colours.colour("muted"))
             before = QRectF(rect.left() - SIGN, rect.top(), SIGN, rect.height())
             painter.drawText(before, Qt.AlignmentFlag.AlignCenter, tile.sign)
-            painter.drawImage(_within(rect, image), image)
+            target = _within(rect, image)
+            whole = target.width() % max(1, image.width()) == 0
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, not whole)
+            painter.drawImage(target, image)
             painter.setPen(QPen(theme.colour_of(colours, tile.quantity), 1.5))
-            painter.drawRect(QRectF(_within(rect, image)).adjusted(-1, -1, 1, 1))
+            painter.drawRect(QRectF(target).adjusted(-1, -1, 1, 1))
             under = QRectF(rect.left() - SIGN / 2, rect.bottom() + 4, rect.width() + SIGN, CAPTION)
             self._paint_caption(painter, under, tile.caption)
         painter.end()
@@ -126,10 +131,10 @@ def _image(pixels: np.ndarray) -> QImage:
 
 
 def _within(rect: QRect, image: QImage) -> QRect:
-    """The largest whole multiple of the picture inside a square, else the whole square."""
+    """The largest whole multiple of the picture inside a square, if it fills most of it."""
     longest = max(image.width(), image.height(), 1)
     times = rect.width() / longest
-    times = int(times) if times >= 1 else times
+    times = int(times) if int(times) >= FILLED * times else times
     wide, high = round(image.width() * times), round(image.height() * times)
     left = rect.left() + (rect.width() - wide) // 2
     return QRect(left, rect.top() + (rect.height() - high) // 2, wide, high)
