@@ -173,7 +173,7 @@ def no_dialogs_of_the_system(monkeypatch):
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.timeout(110)
+@pytest.mark.timeout(300)
 def test_random_events_leave_a_window_that_does_its_work(
     make_session, make_source, models, settings, tmp_path, qtbot, seed
 ):
