@@ -72,6 +72,22 @@ def test_shapes_come_and_go_by_their_names(view):
     view.grab()
 
 
+def test_a_scene_that_was_drawn_is_not_made_again(view):
+    made = []
+
+    def scene(token):
+        made.append(token)
+        return None, {"dots": Dots(np.array([[1.05, -0.55]]), token, 5.0)}
+
+    for token in ("x0_hat", "score", "x0_hat", "score"):
+        view.show_scene(token, lambda token=token: scene(token))
+        assert near(colour_at(view, 1.05, -0.55), token)
+    assert made == ["x0_hat", "score"]
+    view.resize(WIDE + 20, HIGH)
+    view.grab()
+    assert made == ["x0_hat", "score", "score"], "another size is another picture"
+
+
 def test_a_head_lies_behind_its_tip():
     lines = with_heads(np.array([[0.0, 0.0]]), np.array([[10.0, 0.0]]))
     assert lines.shape == (3, 2, 2)

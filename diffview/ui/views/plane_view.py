@@ -43,8 +43,9 @@ NUDGE = 0.04
 """A step of the probe by the keyboard, of the shorter side."""
 MOST_PIXELS = 900_000
 """Particles are drawn in the screen's own pixels up to so many, else in coarser ones."""
-KEPT_BYTES = 96 * 1024**2
-"""Pictures of scenes that were drawn, so that scrubbing back is free."""
+KEPT_BYTES = 224 * 1024**2
+"""Pictures of scenes that were drawn, so that scrubbing back is free: a run of 50 steps on a full
+screen; a memory that is too small for a run is of no use while it plays in a loop."""
 
 Ground = tuple[Uint8, Window]
 """Colours (ny, nx, 4), the highest y first, and where they lie."""
