@@ -84,3 +84,25 @@ def test_a_batch_is_taken_in_parts_and_its_rows_stay_what_they_are(make_card, ro
     out = model(x, model.schedule.level(500), labels)
     assert torch.equal(out, x * labels[:, None, None, None] + 500)
     assert sizes == calls
+
+
+@pytest.mark.parametrize(
+    ("free", "dtype", "words"),
+    [
+        (32e9, "auto", "Weights 4.0 GB as float32, 32.0 GB of memory are free"),
+        (7e9, "auto", "Weights 2.0 GB as bfloat16, 7.0 GB of memory are free"),
+        (7e9, "float16", "Weights 2.0 GB as float16, 7.0 GB of memory are free"),
+        (None, "auto", "Weights 4.0 GB as float32"),
+    ],
+)
+def test_what_weights_will_take_is_told_before_they_are_read(monkeypatch, free, dtype, words):
+    """Of a billion numbers; auto is what loading would choose: half of the memory at most."""
+    monkeypatch.setattr(memory, "host_free", lambda: free and int(free))
+    assert memory.foreseen(10**9, dtype) == words
+
+
+@pytest.mark.parametrize(
+    ("nbytes", "words"), [(600, "0.6 kB"), (250_000, "0.2 MB"), (5_135_149_760, "5.1 GB")]
+)
+def test_a_size_is_told_in_the_unit_a_person_would_take(nbytes, words):
+    assert memory.gigabytes(nbytes) == words

@@ -187,3 +187,10 @@ def test_a_model_that_was_made_to_run_without_guidance_does_not_pay_for_it():
     assert own.guidance_kind == "none"
     spec = own.spec(of_text())
     assert spec.guidance == Guidance() and spec.condition == "a cat"
+
+
+def test_a_long_run_of_nothing_waits_for_a_prompt():
+    large = of_text(parameters=10**9)
+    assert state.waits(Choices("text"), large)
+    assert not state.waits(Choices("text", condition="a cat"), large)
+    assert not state.waits(Choices("text"), of_text()), "a small one is quick"
