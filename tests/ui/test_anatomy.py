@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QToolButton
 
 from diffview.frames import curves
 from diffview.frames.spectrum import spectrum
@@ -179,6 +180,13 @@ def test_no_page_moves_what_lies_around_it_and_every_plot_has_a_name(session, an
         qtbot.wait(30)  # what a layout would do, it does now
         heights.add((anatomy.update_card.height(), session.window.transport.height()))
     assert len(heights) == 1
+    button = session.window.findChild(QToolButton, "anatomy_completions")
+    anatomy.go_to("pixel")
+    session.window.findChild(QToolButton, "anatomy_pixel").setFocus()
+    QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
+    QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_Space)
+    assert anatomy._pages.currentWidget() is anatomy.completions, "by the keyboard too"
+    assert button.isChecked()
     page = anatomy.curves
     for plot in (*page.plots.values(), page.loss, anatomy.spectrum.plot, anatomy.pixel.plot):
         assert plot.accessibleName() and plot.objectName() and plot.toolTip()

@@ -21,7 +21,8 @@ SUMS_HELP = (
     "Over which pictures the exact denoiser sums, and what the network is asked for beside it.\n"
     "All pictures: E[x₀ | x_t], beside the network without a class (γ = 0).\n"
     "One class: E[x₀ | x_t, y], beside the network under its class (γ = 1).\n"
-    "Guided by γ: x̂₀ = all + γ (class − all) for both, γ of the slider."
+    "Guided by γ: x̂₀ = all + γ (class − all) for both, γ of the slider: classifier-free, even if "
+    "the run itself was guided in another way."
 )
 NETWORK_HELP = "The trained network that is asked at the same x_t"
 SET_HELP = (

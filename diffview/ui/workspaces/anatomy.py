@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Slot
 from PySide6.QtWidgets import (
-    QButtonGroup,
     QFrame,
     QHBoxLayout,
     QStackedWidget,
@@ -101,24 +101,24 @@ class Anatomy(Workspace):
         row = QHBoxLayout()
         row.setContentsMargins(6, 0, 6, 0)
         row.setSpacing(4)
-        self._buttons = QButtonGroup(self)
+        # No QButtonGroup: Tab would reach only the button that is down, and the arrows are taken.
+        self._buttons: dict[str, QToolButton] = {}
         for name, title, help in PAGES:
             button = QToolButton()
             button.setText(title)
             button.setCheckable(True)
             button.setChecked(name == PAGES[0][0])
             button.setProperty("small", True)
-            button.setProperty("name", name)
             button.setMinimumSize(QSize(0, 24))
             describe(button, title, help, f"anatomy_{name}")
-            self._buttons.addButton(button)
+            button.clicked.connect(partial(self.go_to, name))
+            self._buttons[name] = button
             row.addWidget(button)
         row.addStretch(1)
         return row
 
     def _connect(self) -> None:
         store = self.desk.store
-        self._buttons.buttonClicked.connect(self._on_page)
         self.update_card.weightedToggled.connect(self._show)
         self.curves.stepRequested.connect(store.scrub_to)
         self.curves.lossRequested.connect(self._on_loss)
@@ -173,19 +173,14 @@ class Anatomy(Workspace):
         for page in (self.curves, self.spectrum, self.pixel, self.completions):
             page.show_theme()
 
-    def go_to(self, name: str) -> None:
+    def go_to(self, name: str, *_: object) -> None:
         """Show a page by its name."""
-        for button in self._buttons.buttons():
-            if button.property("name") == name:
-                button.setChecked(True)
+        for other, button in self._buttons.items():
+            button.setChecked(other == name)
         self._pages.setCurrentWidget(self.pages[name])
         self._show()
 
     # -- what happens -------------------------------------------------------------------------
-
-    @Slot(object)
-    def _on_page(self, button: QToolButton) -> None:
-        self.go_to(button.property("name"))
 
     @Slot(object)
     def _on_look(self, look: Look) -> None:
