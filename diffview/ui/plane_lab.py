@@ -96,6 +96,10 @@ class Fields:
         self._kept.move_to_end(key)
         return self._kept[key]
 
+    def known(self, asked: Question) -> Answer | None:
+        """The answer, if it was drawn before; any thread may ask."""
+        return self._answers.get(asked)
+
     def draw(self, asked: Question) -> Iterator[Answer | Undrawn]:
         """The answer to a question."""
         from diffview.frames.plane_field import draw, grid_of
@@ -152,6 +156,7 @@ class PlaneLab(QObject):
         self.fields = Fields()
         self.window: Window | None = None
         self.answer: Answer | Undrawn | None = None
+        self._wanted: Question | None = None
         self.particles: Particles | None = None
         self._coming: Particles | None = None
         self.count = COUNTS[1]
@@ -266,12 +271,20 @@ class PlaneLab(QObject):
         if source is None or self.window is None:
             return
         asked = Question(source, self.level, self.label, self.gamma, self.window)
-        if self.answer is None or self.answer.asked != asked:
+        self._wanted = asked
+        known = self.fields.known(asked)
+        if self.answer is not None and self.answer.asked == asked:
+            return
+        if known is not None:
+            self._on_drawn(known)
+        else:
             self._field_box.put(lambda: self.fields.draw(asked))
 
     @Slot(object)
     def _on_drawn(self, answer: Answer | Undrawn) -> None:
-        if self.source is answer.asked.source:
+        there = self.answer is not None and self.answer.asked == self._wanted
+        late = there and answer.asked != self._wanted
+        if self.source is answer.asked.source and not late:
             self.answer = answer
             self.answered.emit()
 

@@ -100,12 +100,12 @@ class PlaneView(QWidget):
     def show_ground(self, ground: Ground | None) -> None:
         """Colours under everything."""
         self._ground = ground
-        self._renew()
+        self._renew_still()
 
     def show_still(self, shapes: Mapping[str, Shape | None]) -> None:
         """Put these still shapes in place of those of the same names."""
         _put(self._still, shapes)
-        self._renew()
+        self._renew_still()
 
     def show_scene(self, key: Hashable, make: Callable[[], Scene]) -> None:
         """Ground and still shapes in place of all there were; pictures of known keys are kept.
@@ -113,7 +113,7 @@ class PlaneView(QWidget):
         `make` is called when a picture of this key is not there yet.
         """
         self._scene = key, make
-        self._renew()
+        self._renew_still()
 
     def show_moving(self, shapes: Mapping[str, Shape | None]) -> None:
         """Put these moving shapes in place of those of the same names."""
@@ -198,7 +198,11 @@ class PlaneView(QWidget):
         self._renew()
 
     def _renew(self) -> None:
-        self._kept = self._image = None
+        self._image = None
+        self._renew_still()
+
+    def _renew_still(self) -> None:
+        self._kept = None
         self.update()
 
     # drawing ------------------------------------------------------------------------------------
