@@ -122,9 +122,11 @@ class CurvesPage(QWidget):
         self._table, self._sample, self._index = table, sample, index
         run = table.run
         times = np.array([run[k].level.t for k in range(table.count)])
+        planned = [level.t for level in run.levels]
         for name, plot in self.plots.items():
             lacks = CURVES[name].needs_guidance and not run.guided
             plot.show_message(NO_GUIDANCE if lacks else "")
+            plot.show_range(min(planned), max(planned))
             plot.show_series(times, () if lacks else self._series(table, name, sample))
         self.show_cursor(index)
 

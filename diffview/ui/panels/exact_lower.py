@@ -105,6 +105,10 @@ class ExactLower(QFrame):
     def show_nothing(self) -> None:
         """There is nothing to weigh."""
         self.nearest.show_pictures(())
+        self.show_no_curves()
+
+    def show_no_curves(self) -> None:
+        """Nothing is known of any step yet."""
         for plot in self.plots:
             plot.show_series(np.zeros(0), ())
             plot.show_cursor(None)

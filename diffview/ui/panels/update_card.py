@@ -87,7 +87,9 @@ class UpdateCard(QFrame):
             "The sampler's move to the next time t′, as a sum of its terms "
             f"({info.title}: {info.source})"
         )
-        self.remark.setText(_remark(made, info.title))
+        own = scale is None or scale == in_force(run.spec, record.i).guidance.scale
+        would = "" if own else f"as γ = {scale:g} would make it"
+        self.remark.setText(_remark(made, info.title, would))
         self.remark.setToolTip(self.remark.text())
         if not made.terms:
             self.view.show_tiles((), made.remark)
@@ -105,9 +107,11 @@ def _unsigned(tile: Tile) -> Tile:
     return Tile(tile.pixels, tile.caption, sign, tile.help, tile.quantity, tile.spoken)
 
 
-def _remark(made: Update, title: str) -> str:
+def _remark(made: Update, title: str, would: str) -> str:
     if not made.terms:
         return title
+    if would:
+        return f"{title} · {would}"
     if made.remark:
         return f"{title} · {made.remark}"
     if made.gap is not None:

@@ -69,6 +69,7 @@ class SmallPlot(QWidget):
         self._markup, self._unit = markup, unit
         self._noise_left, self._log_x, self._log_y = noise_left, log_x, log_y
         self._x = np.zeros(0)
+        self._whole: tuple[float, float] | None = None
         self._series: tuple[Series, ...] = ()
         self._marks: tuple[float, ...] = ()
         self._cursor: int | None = None
@@ -94,6 +95,12 @@ class SmallPlot(QWidget):
         self._x, self._series = np.asarray(x, np.float64), tuple(series)
         self._drawn = None
         self.update()
+
+    def show_range(self, low: float, high: float) -> None:
+        """Reach from low to high at least, however far the curves are."""
+        if (low, high) != self._whole:
+            self._whole, self._drawn = (low, high), None
+            self.update()
 
     def show_cursor(self, index: int | None, value: str = "") -> None:
         """A line at a place, and what the curve says there."""
@@ -149,7 +156,7 @@ class SmallPlot(QWidget):
         return QFontMetricsF(self._small())
 
     def _range_x(self) -> tuple[float, float]:
-        finite = self._mapped_x(self._x)
+        finite = self._mapped_x(np.append(self._x, self._whole or ()))
         finite = finite[np.isfinite(finite)]
         if not len(finite):
             return 0.0, 1.0

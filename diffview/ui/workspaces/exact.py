@@ -316,10 +316,8 @@ class Exact(Workspace):
         if source is None or source._model is not None:
             return "Asking…"
         figures = source.card.figures
-        return (
-            f"Reading {figures.get('pictures', 0):,} pictures into {figures.get('megabytes', 0)} "
-            "MB of memory…"
-        )
+        count = f"{figures.get('pictures', 0):,}".replace(",", "\u202f")
+        return f"Reading {count} pictures into {figures.get('megabytes', 0)} MB of memory…"
 
     def _show_nothing(self, message: str) -> None:
         for pane in self.panes:
@@ -367,6 +365,9 @@ class Exact(Workspace):
         places = self.comparing.places
         known = [self.comparing.answers.get(place) for place in places]
         sums = [None if one is None else self._sum(one) for one in known]
+        if not any(known):
+            self.below.show_no_curves()
+            return
         curves = Curves(
             t=np.array([run[place].level.t for place in places]),
             entropy=np.array([math.nan if one is None else one.entropy for one in sums]),
