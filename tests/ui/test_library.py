@@ -172,7 +172,7 @@ def test_what_cannot_be_opened_is_told_with_what_to_do(
     index = (strange / "model_index.json").read_text()
     (strange / "model_index.json").write_text(index.replace('"diffusers"', '"my_code"'))
     told(strange, "which is not on the list of what is opened here; nothing was imported")
-    monkeypatch.setattr(hf, "_installed", lambda name: False)
+    monkeypatch.setattr(hf, "is_installed", lambda name: False)
     told(folder, "python -m pip install 'diffview[hf]'")
 
 

@@ -150,14 +150,15 @@ def _room(model: Any, place: Place) -> Room | None:
 
 def require() -> None:
     """Raise InputError with the command that installs it when a package is missing."""
-    missing = [name for name in NEEDED if not _installed(name)]
+    missing = [name for name in NEEDED if not is_installed(name)]
     if missing:
         raise InputError(
             f"models of this kind need {', '.join(missing)}, not installed here: {INSTALL}"
         )
 
 
-def _installed(name: str) -> bool:
+def is_installed(name: str) -> bool:
+    """Whether a package of this name is there; nothing is imported."""
     try:
         return bool(version(name))
     except PackageNotFoundError:

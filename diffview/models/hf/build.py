@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from diffview.errors import InputError
+from diffview.models import hf
 from diffview.models.hf import clip_tokenizer, weights
 from diffview.models.hf.folder import Part
 
@@ -94,8 +95,21 @@ def tokenizer(part: Part) -> Any:
     cls = getattr(importlib.import_module("transformers"), part.cls.removesuffix("Fast"))
     if part.inside is not None:
         return clip_tokenizer.make(cls, str(part.config["pad_token"]))
+    _require_sentencepiece(part)
     try:
         return cls.from_pretrained(str(part.path), local_files_only=True)
     except (OSError, ValueError, KeyError, ImportError, TypeError) as error:
         reason = (str(error).splitlines() or [""])[0]
         raise InputError(f"{part.path} holds no readable tokenizer: {reason}") from None
+
+
+def _require_sentencepiece(part: Part) -> None:
+    """T5's words may be in SentencePiece's own form alone, which needs its package."""
+    if part.file("tokenizer.json").is_file() or not part.file("spiece.model").is_file():
+        return
+    missing = [name for name in ("sentencepiece", "protobuf") if not hf.is_installed(name)]
+    if missing:
+        raise InputError(
+            f"{part.path} has its words in spiece.model alone; to read it needs "
+            f"{' and '.join(missing)}, not installed here: {hf.INSTALL}"
+        )

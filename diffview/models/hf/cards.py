@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from diffview.models.hf.folder import CLASSES, Folder, Part
 from diffview.models.hf.schedule import Sampling
 
 MAX_README = 1_000_000
+USUAL_SCALE = 0.18215
+"""Rombach et al. 2022: one over the deviation of their autoencoder's latents."""
 BUILT = tuple(cls for cls in CLASSES if "Tokenizer" not in cls)
 """The classes that have weights."""
 
@@ -132,7 +135,7 @@ def _decoder(folder: Folder, parts: Sequence[str]) -> str:
     """The part that decodes, and what is done to latents before it; "" where none does."""
     for part in (folder.parts[name] for name in parts):
         if part.cls in DECODERS:
-            scale, shift = _number(part, "scaling_factor", 1), _number(part, "shift_factor", 0)
+            scale, shift = scale_and_shift(part)
             added = f" + {shift:g}" if shift else ""
             own = ", standardised by channel" if part.config.get("latents_mean") else ""
             exact = ", then to the nearest code" if part.cls == "VQModel" else ""
@@ -140,9 +143,22 @@ def _decoder(folder: Folder, parts: Sequence[str]) -> str:
     return ""
 
 
+def scale_and_shift(part: Part) -> tuple[float, float]:
+    """What latents are divided by, and what is then added, before they are decoded.
+
+    The configurations of Stable Diffusion 1 are older than this scale and do not tell it.
+    """
+    scale, shift = _number(part, "scaling_factor", USUAL_SCALE), _number(part, "shift_factor", 0)
+    if scale == 0:
+        raise InputError(f"{part.path}: scaling_factor is 0")
+    return scale, shift
+
+
 def _number(part: Part, key: str, default: float) -> float:
-    value = part.config.get(key) or default
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    value = part.config.get(key)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise InputError(f"{part.path}: {key} = {value!r} is not a number")
     return value
 

@@ -12,9 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from diffview.errors import InputError
 from diffview.models import hashes
-from diffview.models.hf import build, weights
+from diffview.models.hf import build, cards, weights
 from diffview.models.hf.build import Place
 from diffview.models.hf.folder import Part
 
@@ -70,11 +69,9 @@ class Autoencoder:
 def _numbers(part: Part) -> tuple[Any, Any]:
     """What latents are divided by and what is then added; numbers, or one for each channel."""
     config = part.config
-    scale, shift = float(config.get("scaling_factor") or 1.0), config.get("shift_factor") or 0.0
-    if scale == 0:
-        raise InputError(f"{part.path}: scaling_factor is 0")
+    scale, shift = cards.scale_and_shift(part)
     mean, std = config.get("latents_mean"), config.get("latents_std")
     if mean is None or std is None:
-        return scale, float(shift)
+        return scale, shift
     column = torch.tensor(std, dtype=torch.float32)[:, None, None]
     return scale / column, torch.tensor(mean, dtype=torch.float32)[:, None, None]

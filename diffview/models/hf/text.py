@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from diffview.errors import InputError
 from diffview.models.hf import build
 from diffview.models.hf.build import Place
 from diffview.models.hf.folder import Folder
@@ -84,6 +85,11 @@ class TextModel:
         self.tokenizer = build.tokenizer(folder.part(f"tokenizer{suffix}"))
         self.network: nn.Module = build.build(part, place)
         self.device = place.device
+        if len(self.tokenizer) > self.width("vocab_size"):
+            raise InputError(
+                f"{part.path} knows {self.width('vocab_size')} words, its tokenizer "
+                f"{len(self.tokenizer)}: they do not belong together"
+            )
 
     def width(self, name: str) -> int:
         """One of the sizes in the network's configuration."""

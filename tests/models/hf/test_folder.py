@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from diffview.errors import InputError
 from diffview.models import catalog, hf, sampling
+from diffview.models.hf import build
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 
@@ -329,7 +330,7 @@ def test_a_file_that_shrinks_after_it_was_opened_does_not_kill_the_process(copie
 def test_without_the_extra_the_one_command_is_named(copied, monkeypatch):
     from diffview.models import hf
 
-    monkeypatch.setattr(hf, "_installed", lambda name: name != "transformers")
+    monkeypatch.setattr(hf, "is_installed", lambda name: name != "transformers")
     refused_for = "need transformers, not installed here: python -m pip install 'diffview.hf.'"
     refused(copied(), refused_for)
 
@@ -398,6 +399,42 @@ def test_every_file_of_weights_is_told_with_its_own_hash(pipelines):
     }
 
 
-def test_a_scale_of_latents_that_is_no_number_is_refused(edited):
-    folder = edited("vae/config.json", lambda v: v.update(scaling_factor="much"), "sd")
-    refused(folder, "scaling_factor = 'much' is not a number")
+@pytest.mark.parametrize(
+    ("scale", "message"),
+    [("much", "scaling_factor = 'much' is not a number"), (0, "scaling_factor is 0"),
+     (float("nan"), "scaling_factor = nan is not a number")],
+)  # fmt: skip
+def test_a_scale_of_latents_that_is_none_is_refused(edited, scale, message):
+    refused(edited("vae/config.json", lambda v: v.update(scaling_factor=scale), "sd"), message)
+
+
+def test_a_tokenizer_of_more_words_than_the_text_model_knows_is_refused(copied):
+    folder = copied("sd")
+    words = json.loads((folder / "tokenizer/tokenizer.json").read_text())
+    words["model"]["vocab"]["dragon</w>"] = len(words["model"]["vocab"])
+    (folder / "tokenizer/tokenizer.json").write_text(json.dumps(words))
+    refused(folder, r"text_encoder knows \d+ words, its tokenizer \d+: they do not belong")
+
+
+def test_words_in_sentencepieces_form_alone_need_its_package(copied, monkeypatch):
+    folder = copied("pixart")
+    (folder / "tokenizer/tokenizer.json").rename(folder / "tokenizer/spiece.model")
+    monkeypatch.setattr(hf, "is_installed", lambda name: name != "sentencepiece")
+    refused(folder, r"needs sentencepiece, not installed here: .*'diffview\[hf\]'")
+
+
+def test_words_in_sentencepieces_form_are_read_as_it_reads_them(copied, monkeypatch, tmp_path):
+    sentencepiece = pytest.importorskip("sentencepiece")
+    text = tmp_path / "text.txt"
+    text.write_text("a cat and a dog sat on the mat while the moon rose\n" * 20)
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(text), model_prefix=str(tmp_path / "spiece"), vocab_size=40, pad_id=0,
+        eos_id=1, unk_id=2, bos_id=-1, hard_vocab_limit=False, minloglevel=2,
+    )  # fmt: skip
+    folder = copied("pixart")
+    (folder / "tokenizer/tokenizer.json").unlink()
+    (tmp_path / "spiece.model").rename(folder / "tokenizer/spiece.model")
+    own = sentencepiece.SentencePieceProcessor(str(folder / "tokenizer/spiece.model"))
+    part = hf.folder.read(folder, hf.FAMILIES).part("tokenizer")
+    found = build.tokenizer(part)("a cat on the moon").input_ids
+    assert found == [*own.encode("a cat on the moon"), own.eos_id()]

@@ -251,6 +251,39 @@ def test_negative_prompts_and_pictures_equal_the_familys_pipeline(opened, name):
     close((shown / 2 + 0.5).clamp(0, 1), theirs)
 
 
+@pytest.mark.parametrize(("name", "part"), [("sd", "vae"), ("ldm", "vqvae")])
+def test_an_old_configuration_that_says_nothing_of_its_scale_means_the_usual_one(
+    pipelines, edited, name, part
+):
+    """As those of Stable Diffusion 1 do: diffusers fills in 0.18215."""
+    folder = edited(f"{part}/config.json", lambda v: v.pop("scaling_factor"), name)
+    entry = catalog.find(str(folder))
+    assert "/ 0.18215" in entry.card.decoder
+    latents = noise(1, *entry.card.data_shape)
+    with torch.no_grad():
+        theirs = getattr(pipelines(name)[0], part).decode(latents / 0.18215).sample
+    close(sampling.open_model(entry, "cpu").decode(latents), theirs)
+
+
+@pytest.mark.parametrize("name", ["dit", "pixart"])
+def test_a_transformer_under_its_older_class_is_the_same(pipelines, opened, copied, name):
+    """Their published folders were written when there was one class for both."""
+    folder = copied(name)
+    for file in ("model_index.json", "transformer/config.json"):
+        text = (folder / file).read_text()
+        for newer in ("DiTTransformer2DModel", "PixArtTransformer2DModel"):
+            text = text.replace(newer, "Transformer2DModel")
+        (folder / file).write_text(text)
+    older = sampling.open_model(catalog.find(str(folder)), "cpu")
+    start = noise(1, 4, 8, 8)
+    asked = {"label": 7} if name == "dit" else {"prompt": "a cat"}
+    found, expected = (
+        ours(model, start, sampler="ddim", spacing="trailing", guidance=3.0, **asked)
+        for model in (older, opened(name)[1])
+    )
+    close(found[STEPS].x_t, expected[STEPS].x_t)
+
+
 def test_sdxl_tells_no_prompt_from_an_empty_one(opened):
     _, model = opened("sdxl")
     assert not model.null_condition(1).any()
