@@ -438,3 +438,40 @@ def test_words_in_sentencepieces_form_are_read_as_it_reads_them(copied, monkeypa
     part = hf.folder.read(folder, hf.FAMILIES).part("tokenizer")
     found = build.tokenizer(part)("a cat on the moon").input_ids
     assert found == [*own.encode("a cat on the moon"), own.eos_id()]
+
+
+PNDM = {
+    "_class_name": "PNDMScheduler", "_diffusers_version": "0.6.0", "beta_start": 0.00085,
+    "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000,
+    "set_alpha_to_one": False, "skip_prk_steps": True, "steps_offset": 1,
+    "trained_betas": None, "clip_sample": False,
+}  # fmt: skip
+
+
+def test_a_folder_as_stable_diffusion_1_was_published_opens(copied):
+    """PNDM, a safety checker, an autoencoder that tells no scale, weights in half precision."""
+    folder = copied("sd")
+    index = json.loads((folder / "model_index.json").read_text())
+    index["scheduler"] = ["diffusers", "PNDMScheduler"]
+    index["safety_checker"] = ["stable_diffusion", "StableDiffusionSafetyChecker"]
+    index["feature_extractor"] = ["transformers", "CLIPFeatureExtractor"]
+    (folder / "model_index.json").write_text(json.dumps(index))
+    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(PNDM))
+    for file in folder.rglob("*.safetensors"):
+        half = {name: tensor.half() for name, tensor in load_file(file).items()}
+        file.unlink()
+        save_file(half, file.with_name(file.name.replace(".safe", ".fp16.safe")))
+    model = sampling.open_model(catalog.find(str(folder)), "cpu")
+    card = model.card
+    assert (card.prediction, card.schedule.name, card.schedule.T) == ("eps", "scaled_linear", 1000)
+    told = "; ".join(card.notes)
+    for words in ("PNDMScheduler has no counterpart here: DDIM is offered on its noise schedule",
+                  "safety_checker (StableDiffusionSafetyChecker) is not loaded",
+                  "set_alpha_to_one is off", "unet: only the fp16 weights are here"):  # fmt: skip
+        assert words in told
+    spec = sampling.spec_for(card, steps=2, prompt="a cat")
+    assert (spec.sampler, spec.spacing) == ("ddim", "leading")
+    run = sampling.trajectory_for(card, spec)
+    for _ in sampling.sample_into(run, model):
+        pass
+    assert np.isfinite(run[2].x_t).all()
