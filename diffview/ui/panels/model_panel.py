@@ -218,7 +218,9 @@ def _summary(card: ModelCard) -> str:
     else:
         parts.append(f"{_PREDICTIONS.get(card.prediction, card.prediction)}-prediction")
     if card.parameters:
-        parts.append(f"{card.parameters / 1e6:.1f} M parameters")
+        large = card.parameters >= 1e9
+        size = card.parameters / (1e9 if large else 1e6)
+        parts.append(f"{size:.2f} B parameters" if large else f"{size:.1f} M parameters")
     return " · ".join(parts)
 
 
