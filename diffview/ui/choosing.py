@@ -76,6 +76,14 @@ class Choosing(QObject):
         return outlook.outlook(self.choices, self.card, self.known, guidable=guidable)
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes that can be asked for under the chosen guidance."""
+        return state.offered(self.card, self.choices.guidance_kind, self._guide_card(self.choices))
+
+    def _guide_card(self, choices: Choices) -> ModelCard | None:
+        return next((card for card in self.known if card.id == choices.guide), None)
+
+    @property
     def source(self) -> ModelSource:
         """The chosen model, to be opened in a worker's thread."""
         return self.shelf.sources[self.choices.model_id]
@@ -128,7 +136,7 @@ class Choosing(QObject):
             text = f"'{guide.card.title}' is here, but cannot guide the chosen model: {reason}"
             self.noticed.emit(Notice(text, "warning"))
         else:
-            self._choose(self.choices.with_guidance(kind, guide.card.id, self.card))
+            self._choose_guidance(self.choices.with_guidance(kind, guide.card.id, self.card))
             self._sample_anew(redo=True)
 
     # -- choices ------------------------------------------------------------------------------
@@ -196,15 +204,18 @@ class Choosing(QObject):
         guide = "" if fitting is None else fitting.id
         if kind == self.choices.guidance_kind:
             return
-        self._choose(self.choices.with_guidance(kind, guide, self.card))
+        self._choose_guidance(self.choices.with_guidance(kind, guide, self.card))
         self._sample_anew(redo=not self.look.following)
 
     @Slot(str)
     def choose_guide(self, guide: str) -> None:
         """Choose the classifier or the weaker model, and run."""
         if guide and guide != self.choices.guide:
-            self._choose(replace(self.choices, guide=guide))
+            self._choose_guidance(replace(self.choices, guide=guide))
             self._sample_anew(redo=not self.look.following)
+
+    def _choose_guidance(self, choices: Choices) -> None:
+        self._choose(state.steered(choices, self.card, self._guide_card(choices)))
 
     @Slot(object)
     def choose_curve(self, curve: Curve) -> None:

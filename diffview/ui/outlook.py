@@ -13,6 +13,7 @@ from diffview.engine.spec import Facts, Guidance, RunSpec, conflicts, declared_o
 from diffview.errors import InputError
 from diffview.models import guides, sampling
 from diffview.models.card import ModelCard
+from diffview.ui import state
 from diffview.ui.state import Choices
 
 FEW = 4
@@ -128,8 +129,8 @@ def _barred_kinds(card: ModelCard, facts: Facts, known: Sequence[ModelCard]) -> 
         barred["cfg"] = "this model has no 'no condition' input to steer away from"
     if facts.tokens:
         return barred | {kind: ONLY_CFG.format(kind) for kind in Guidance.NEED_GUIDE}
-    if not card.classes:
-        barred["classifier"] = "this model has no classes to steer to"
+    if card.takes_text:
+        barred["classifier"] = "this model takes a prompt, which is no class to steer to"
     for kind in Guidance.NEED_GUIDE:
         if kind not in barred and fitting(card, known, kind) is None:
             what = "classifier" if kind == "classifier" else "weaker model of the same pictures"
@@ -148,9 +149,14 @@ def _barred_guides(
 def fitting(card: ModelCard, known: Sequence[ModelCard], kind: str) -> ModelCard | None:
     """The first known model that can be the guide of this kind; None where there is none."""
     for guide in known:
-        if not guides.reason_against(card, guide, kind):
+        if not guides.reason_against(card, guide, kind) and _has_goal(card, guide, kind):
             return guide
     return None
+
+
+def _has_goal(card: ModelCard, guide: ModelCard, kind: str) -> bool:
+    """Whether there is anything to choose that a classifier would steer to."""
+    return kind != "classifier" or bool(state.offered(card, kind, guide))
 
 
 @lru_cache(maxsize=64)

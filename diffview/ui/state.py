@@ -147,6 +147,24 @@ def _recommended(card: ModelCard) -> Choices:
     )
 
 
+def offered(card: ModelCard, kind: str, guide: ModelCard | None) -> tuple[str, ...]:
+    """The classes that can be asked for: the model's, and where it has none its classifier's."""
+    if card.classes or card.takes_text or kind != "classifier" or guide is None:
+        return card.classes
+    return guide.classes
+
+
+def steered(choices: Choices, card: ModelCard, guide: ModelCard | None) -> Choices:
+    """The same asking for a class that the classifier knows, if the model itself has none."""
+    if card.classes or card.takes_text:
+        return choices
+    count = len(offered(card, choices.guidance_kind, guide))
+    labels = choices.condition if isinstance(choices.condition, tuple) else (choices.condition,)
+    if count and all(isinstance(label, int) and label < count for label in labels):
+        return choices
+    return replace(choices, condition=0 if count else None)
+
+
 def _usual_clip(choices: Choices, card: ModelCard) -> Value:
     own = sampling.clip_for(card, Guidance(choices.guidance_kind))
     return {"clip": CLIP.default, **own, **sampling.default(card, "options")}["clip"]

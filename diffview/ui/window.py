@@ -221,6 +221,7 @@ class MainWindow(QMainWindow):
 
     @Slot(object)
     def _on_choices(self, choices: Choices) -> None:
+        self.condition_panel.show_classes(self.controller.classes)
         self.condition_panel.show_state(choices)
         outlook = self.controller.outlook
         self.guidance_panel.show_state(choices, self.controller.guidable, outlook)

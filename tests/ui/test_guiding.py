@@ -67,6 +67,32 @@ def test_a_run_by_classifier_and_its_slider_at_a_recorded_step(session, judge, s
     settled()
 
 
+def test_a_model_without_classes_is_steered_to_those_of_its_classifier(
+    make_session, make_model, judge, wait
+):
+    made = make_session(make_model(classes=0, null=None))
+    controller, asked = made.controller, made.window.condition_panel.combo
+    controller.choose_spacing("leading")
+    assert not asked.isEnabled() and controller.choices.condition is None
+    controller.add_guide(judge)
+    wait(lambda: not controller.activity.busy)
+    assert [asked.itemText(row) for row in range(4)] == list(CLASSES) and asked.isEnabled()
+    assert controller.choices.condition == 0 and asked.currentText() == "0"
+    first = controller.run[3]
+    np.testing.assert_allclose(first.base, 0.5 * np.tanh(first.x_t), atol=1e-6)
+    assert (first.direction > 0).all()  # label 0 is the brighter, and 1 the darker
+    asked.setCurrentIndex(1)
+    wait(lambda: not controller.activity.busy)
+    assert controller.run.spec.condition == 1 and (controller.run[3].direction < 0).all()
+    row = named(made, "guidanceKindCombo").findData("classifier")
+    assert named(made, "guidanceKindCombo").model().item(row).isEnabled()
+    controller.choose_guidance_kind("none")  # and the model is asked for nothing again
+    wait(lambda: not controller.activity.busy)
+    assert controller.choices.condition is None and not asked.isEnabled()
+    controller.undo()
+    assert controller.choices.condition == 1 and asked.currentText() == "1"
+
+
 def test_autoguidance_by_another_model_that_is_here(session, make_model, make_source, settled):
     weak = make_model(lambda x, t, label: 0.25 * x.tanh(), id="weak")
     controller = session.controller

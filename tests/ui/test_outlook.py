@@ -80,7 +80,10 @@ def test_spacing_list_can_be_chosen_and_then_says_why_steps_cannot():
 
 def test_kinds_of_guidance_are_barred_where_there_is_nothing_to_guide_by():
     alone = of(card(classes=())).barred["guidance_kind"]
-    assert "takes no condition" in alone["cfg"] and "no classes" in alone["classifier"]
+    assert "takes no condition" in alone["cfg"] and "no classifier is" in alone["classifier"]
+    assert "classifier" not in of(card(classes=()), known=[JUDGE]).barred["guidance_kind"]
+    nameless = card("nameless", classes=(), prediction="class")
+    assert "classifier" in of(card(classes=()), known=[nameless]).barred["guidance_kind"]
     plain = of(card(), known=[card()]).barred["guidance_kind"]
     assert "no classifier is here" in plain["classifier"]
     assert "no weaker model" in plain["autoguidance"]  # a model is not weaker than itself

@@ -30,6 +30,7 @@ class ConditionPanel(Card):
         super().__init__("CONDITION", parent)
         self._conditions: list[Condition] = []
         self._card: ModelCard | None = None
+        self._classes: tuple[str, ...] = ()
         self._build()
         self._connect()
 
@@ -114,9 +115,18 @@ class ConditionPanel(Card):
         known = f", of {len(card.vocabulary):,} words" if card.vocabulary else ""
         self.prompt.setPlaceholderText(f"What to show{known}")
         self._on_typed()
-        every = tuple(range(len(card.classes)))
+        self._offer(card.classes)
+
+    def show_classes(self, classes: tuple[str, ...]) -> None:
+        """Offer these: a model that has none can be steered to those of its classifier."""
+        if classes != self._classes:
+            self._offer(classes)
+
+    def _offer(self, classes: tuple[str, ...]) -> None:
+        self._classes = classes
+        every = tuple(range(len(classes)))
         self._conditions = [*every, every, None] if every else [None]
-        names = [*card.classes, "One of each", "No class"] if every else ["Unconditional model"]
+        names = [*classes, "One of each", "No class"] if every else ["Unconditional model"]
         with silent(self.combo):
             self.combo.clear()
             self.combo.addItems(names)
@@ -147,9 +157,8 @@ class ConditionPanel(Card):
         return ", ".join(names) + (", …" if len(labels) > len(names) else "")
 
     def _name(self, label: int | str | None) -> str:
-        classes = () if self._card is None else self._card.classes
-        if isinstance(label, int) and 0 <= label < len(classes):
-            return classes[label]
+        if isinstance(label, int) and 0 <= label < len(self._classes):
+            return self._classes[label]
         return f"unknown class {label}"
 
 
