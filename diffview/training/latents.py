@@ -13,8 +13,6 @@ from diffview.models.tokenizer import Tokenizer
 from diffview.training.data import scaled
 
 BATCH = 32
-MOVES = ((0, 0), (2, 0), (0, 2), (-2, -2), (2, -2))
-"""Variants of a picture: moved down and right by so many pixels; each also mirrored."""
 _SIDED = {"left", "right", "clockwise", "counterclockwise"}
 
 
@@ -30,33 +28,19 @@ def variant_tokens(tokenizer: Tokenizer, data: EmojiPictures, device: str) -> Te
 
 
 def _variants(data: EmojiPictures, device: str) -> Iterator[Tensor]:
-    """V = 2 len(MOVES) times all pictures (P, 3, S, S) in [-1, 1].
+    """All pictures (P, 3, S, S) in [-1, 1], and all of them mirrored.
 
-    A picture whose words tell left from right is not mirrored: its variants occur twice.
+    A picture whose words tell left from right is not mirrored: it occurs twice. None is moved:
+    moves by less than a latent's cell are other latents, which a small network tells apart slowly.
     """
     pictures = scaled(torch.from_numpy(data.pictures).to(device))
     mirrored = torch.tensor([_may_be_mirrored(one) for one in data.emoji], device=device)
-    flipped = torch.where(mirrored[:, None, None, None], pictures.flip(3), pictures)
-    for source in (pictures, flipped):
-        for move in MOVES:
-            yield _moved(source, *move)
+    yield pictures
+    yield torch.where(mirrored[:, None, None, None], pictures.flip(3), pictures)
 
 
 def _may_be_mirrored(one: Emoji) -> bool:
     return not _SIDED & set(words(" ".join((one.name, *one.keywords))))
-
-
-def _moved(x: Tensor, down: int, right: int) -> Tensor:
-    """White comes in; what leaves the picture is lost."""
-    out = torch.full_like(x, 1.0)
-    height, width = x.shape[2:]
-    to = (slice(max(0, down), height + min(0, down)), slice(max(0, right), width + min(0, right)))
-    of = (
-        slice(max(0, -down), height - max(0, down)),
-        slice(max(0, -right), width - max(0, right)),
-    )
-    out[:, :, to[0], to[1]] = x[:, :, of[0], of[1]]
-    return out
 
 
 @torch.no_grad()
