@@ -76,6 +76,11 @@ class Controller(Choosing):
     # -- what there is ------------------------------------------------------------------------
 
     @property
+    def closed(self) -> bool:
+        """Whether it was closed: nothing starts and nothing is told any more."""
+        return self._closed
+
+    @property
     def activity(self) -> Activity:
         """What the sampling thread is doing."""
         return self._runs.activity

@@ -67,6 +67,8 @@ class SteppingBack(QObject):
 
     @Slot()
     def _update(self) -> None:
+        if self._store.closed:
+            return
         count = self.panel.count.value()
         reasons = {wish: self._branches.reason(wish, count) for wish in WISHES}
         self.panel.show_possible(reasons)
