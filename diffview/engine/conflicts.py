@@ -93,7 +93,7 @@ def idle(spec: RunSpec, facts: Facts) -> dict[str, str]:
         "shift": _shift_idle(spec, facts),
         "times": spec.spacing != spacings.LIST and "only spacing 'list' takes typed times",
         "threshold": spec.option("clip") != "threshold" and "only clip=threshold has a quantile",
-        "rederive_eps": spec.option("clip") == "none" and "nothing is clipped",
+        "rederive_eps": _rederive_idle(spec),
         "rescale": spec.guidance.kind == "none" and "without guidance nothing is rescaled",
         "rescale_space": spec.option("rescale") == 0 and "nothing is rescaled (rescale is 0)",
         "interval": spec.guidance.kind == "none" and "there is no guidance to limit",
@@ -182,6 +182,13 @@ def _of_the_model(spec: RunSpec, facts: Facts) -> list[str]:
     if asked and not facts.learned_variance:
         reasons.append("this model's network has learned no variance: choose small or large")
     return reasons
+
+
+def _rederive_idle(spec: RunSpec) -> str:
+    if spec.option("clip") == "none":
+        return "nothing is clipped"
+    apart = samplers.find(spec.sampler).uses_eps
+    return "" if apart else "only DDIM takes ε apart from x̂₀"
 
 
 def _offset_idle(spec: RunSpec, facts: Facts) -> str:

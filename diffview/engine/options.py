@@ -117,7 +117,7 @@ REDERIVE_EPS = Option(
     title="Re-derive ε",
     default=True,
     help="Derive ε anew after clipping (guided-diffusion); off: ε of the estimate before it "
-    "(diffusers).",
+    "(diffusers). Only DDIM takes ε apart from the estimate.",
     source="Dhariwal & Nichol 2021, arXiv 2105.05233 (code)",
 )
 RESCALE = Option(

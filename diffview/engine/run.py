@@ -21,7 +21,7 @@ from diffview.engine.next_token import PredictsNext, predicts_next
 from diffview.engine.recording import records
 from diffview.engine.resuming import Start, resumed
 from diffview.engine.spec import RunSpec, checked
-from diffview.engine.trajectory import StepRecord
+from diffview.engine.trajectory import StepRecord, keeps_raw
 from diffview.engine.writing import written
 from diffview.errors import InputError
 
@@ -126,7 +126,7 @@ def _bind(
     how = spec.finish()
     if how.clip == "none" and how.rescale == 0:
         return denoise
-    return guidance.finish(denoise, how, rederive_eps=bool(spec.option("rederive_eps")))
+    return guidance.finish(denoise, how, rederive_eps=not keeps_raw(spec))
 
 
 def _guided(

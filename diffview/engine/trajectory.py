@@ -260,8 +260,12 @@ def _record_nbytes(spec: RunSpec, data_shape: Sequence[int], codes: int) -> tupl
 
 
 def keeps_raw(spec: RunSpec) -> bool:
-    """Whether eps follows the estimate before clipping, so that both must be kept."""
-    return spec.option("clip") != "none" and not spec.option("rederive_eps")
+    """Whether eps follows the estimate before clipping, so that both must be kept.
+
+    A recipe made before this was refused may say so of a sampler that takes no eps of its own.
+    """
+    clipped = spec.option("clip") != "none" and samplers.find(spec.sampler).uses_eps
+    return clipped and not spec.option("rederive_eps")
 
 
 def stride_within(spec: RunSpec, data_shape: Sequence[int], budget: int, codes: int = 0) -> int:

@@ -72,6 +72,10 @@ CONFLICTS = {
     "times: only spacing 'list'": (spec(times="5"), LINEAR),
     "threshold: only clip=threshold": (spec(threshold=0.9, clip="clamp"), LINEAR),
     "rederive_eps: nothing is clipped": (spec(rederive_eps=False), LINEAR),
+    "rederive_eps: only DDIM takes ε apart": (
+        spec("euler", clip="clamp", rederive_eps=False),
+        LINEAR,
+    ),
     "rescale: without guidance": (spec(rescale=0.7), LINEAR),
     "rescale_space: nothing is rescaled": (spec(guidance=GUIDED, rescale_space="x0"), LINEAR),
     "interval: there is no guidance": (spec(interval="1, 2"), LINEAR),

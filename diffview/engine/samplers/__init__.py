@@ -36,6 +36,7 @@ class SamplerInfo:
         has an estimate of its own. history: how many steps before it the next one depends on.
     off_grid: it evaluates at levels of its own and is given `at_ratio`, the schedule's method.
     by_time: it may move to other times than the grid's and is given the `schedule`.
+    uses_eps: it takes eps apart from x0_hat, so that one of before clipping makes a difference.
     pure_noise: whether it can start where no signal is left (alpha = 0).
     by_token: it moves no noise, it writes the tokens of a model that predicts the next one, and
         its generator is called otherwise: see `samplers/autoregressive.py`.
@@ -56,6 +57,7 @@ class SamplerInfo:
     history: int = 0
     off_grid: bool = False
     by_time: bool = False
+    uses_eps: bool = False
     pure_noise: bool = True
     by_token: bool = False
     weights: Mapping[str, str] = field(default_factory=dict)
@@ -88,6 +90,7 @@ def sampler(
     history: int = 0,
     off_grid: bool = False,
     by_time: bool = False,
+    uses_eps: bool = False,
     pure_noise: bool = True,
     by_token: bool = False,
     weights: Mapping[str, str] | None = None,
@@ -110,6 +113,7 @@ def sampler(
             history=history,
             off_grid=off_grid,
             by_time=by_time,
+            uses_eps=uses_eps,
             pure_noise=pure_noise,
             by_token=by_token,
             weights=weights or {},

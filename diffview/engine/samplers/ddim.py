@@ -54,6 +54,7 @@ SET_ALPHA_TO_ONE = Option(
     options=(ETA, COMPAT, SET_ALPHA_TO_ONE),
     source="Song, Meng, Ermon 2021, arXiv 2010.02502, eq. 12",
     by_time=True,
+    uses_eps=True,
     weights={
         "w0": "w₀ = α′ − w₁ α",
         "w1": "w₁ = √(σ′² − s²) / σ",

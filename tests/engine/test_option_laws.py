@@ -1,0 +1,111 @@
+"""Every declared option acts: a changed one changes the run's end, or is refused with a reason."""
+
+import numpy as np
+import pytest
+import torch
+
+from diffview.engine import samplers, schedules
+from diffview.engine.run import run
+from diffview.engine.spec import Facts, Guidance, RunSpec, checked, conflicts
+
+CHANGED = {
+    "clip": "clamp",
+    "rederive_eps": False,
+    "threshold": 0.6,
+    "rescale": 0.7,
+    "rescale_space": "x0",
+    "interval": "0.1, 2",
+    "steps_offset": 3,
+    "rho": 3.0,
+    "shift": 3.0,
+    "times": "0.9, 0.7, 0.5, 0.1",
+    "noise_path": "brownian",
+    "set_alpha_to_one": False,
+    "eta": 0.5,
+    "variance": "large",
+    "solver": "heun",
+    "order": 1,
+    "churn": 2.0,
+    "s_tmin": 1.0,
+    "s_tmax": 1.0,
+    "s_noise": 1.2,
+}
+"""For every option a value other than its default. compat is measured against diffusers: it
+agrees with the papers more often than not, and then there is nothing to change."""
+
+SETTINGS = {
+    "plain": {},
+    "clamp": {"clip": "clamp"},
+    "threshold": {"clip": "threshold"},
+    "eta": {"eta": 0.7},
+    "churn": {"churn": 2.0},
+    "rescale": {"rescale": 0.5},
+    "diffusers": {"compat": "diffusers"},
+    "karras": {},
+    "leading": {},
+    "list": {"times": "0.95, 0.6, 0.4, 0.05"},
+}
+"""What else is chosen: where an option does nothing in one, it may in another."""
+
+
+def recipe(sampler, setting, **options):
+    chosen = {**SETTINGS[setting], **options}
+    spacing = setting if setting in ("karras", "leading", "list") else "linspace"
+    return checked(RunSpec("m", sampler, 4, spacing, GUIDED, 0, (1, 2, 5), tuple(chosen.items())))
+
+
+GUIDED = Guidance("cfg", 3.0)
+
+
+class Curved:
+    """Estimates of which some leave the range, and whose spread depends on the condition."""
+
+    data_shape = (1, 3, 3)
+    device = torch.device("cpu")
+
+    def __init__(self, schedule):
+        self.schedule = schedule
+
+    def __call__(self, x_t, level, condition):
+        return 1.3 * torch.sin(1.5 * x_t) + 0.2 * condition.view(-1, 1, 1, 1) * torch.cos(x_t)
+
+    def null_condition(self, batch):
+        return torch.full((batch,), -1.0)
+
+
+def end_of(spec, denoiser):
+    *_, last = run(denoiser, spec, torch.zeros(spec.batch))
+    return last.x_t
+
+
+@pytest.mark.parametrize("sampler", sorted(samplers.every()))
+def test_a_changed_option_is_refused_or_changes_the_end(sampler):
+    denoiser = Curved(schedules.named("flow" if sampler.startswith("flow_") else "linear"))
+    facts = Facts(denoiser.schedule, "x0", conditional=True, null=True)
+    tried = set()
+    for setting, name in possible(sampler, facts):
+        before, after = recipe(sampler, setting), recipe(sampler, setting, **{name: CHANGED[name]})
+        assert not np.allclose(end_of(before, denoiser), end_of(after, denoiser), atol=1e-5), (
+            f"{name} does nothing in setting {setting}, and that is not said"
+        )
+        tried.add(name)
+    assert ("rederive_eps" in tried) is (sampler == "ddim")
+    assert tried >= {"clip", "threshold", "rescale", "rescale_space", "interval", "rho", "times"}
+
+
+def possible(sampler, facts):
+    """The settings, and the options that change something in them and are not refused."""
+    declared = recipe(sampler, "plain").declared()
+    for setting, chosen in SETTINGS.items():
+        if not chosen.keys() <= declared.keys() or conflicts(recipe(sampler, setting), facts):
+            continue
+        for name in declared.keys() & CHANGED.keys():
+            after = recipe(sampler, setting, **{name: CHANGED[name]})
+            if CHANGED[name] != chosen.get(name) and not conflicts(after, facts):
+                yield setting, name
+
+
+@pytest.mark.parametrize("sampler", sorted(samplers.every()))
+def test_there_is_another_value_of_every_option(sampler):
+    for name, option in recipe(sampler, "plain").declared().items():
+        assert name == "compat" or option.checked(CHANGED[name]) != option.default
