@@ -10,9 +10,8 @@ its slope is then averaged with one of a place that it overshot. Karras et al. (
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
-
-import numpy as np
 
 from diffview.engine import samplers
 from diffview.engine.estimate import Estimate
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 
 TOO_WIDE = 2.0
 """Times the right standard deviation; what converges lies below 1.5 from three steps on."""
+ENOUGH = 100
+"""Steps of a first look at a longer run: the panel asks anew at every turn of a knob."""
 
 
 def warning(spec: RunSpec, schedule: Schedule) -> str:
@@ -31,7 +32,11 @@ def warning(spec: RunSpec, schedule: Schedule) -> str:
     info = samplers.find(spec.sampler)
     if info.stochastic:
         return ""
-    wide = spread_at_end(spec, schedule)
+    levels = spec.levels(schedule)
+    # A grid of longer steps is worse: where it does well, the whole one does.
+    if len(levels) > ENOUGH + 1 and _spread(spec, schedule, _coarser(levels)) <= TOO_WIDE:
+        return ""
+    wide = _spread(spec, schedule, levels)
     if wide <= TOO_WIDE:
         return ""
     return (
@@ -43,20 +48,29 @@ def warning(spec: RunSpec, schedule: Schedule) -> str:
 
 def spread_at_end(spec: RunSpec, schedule: Schedule) -> float:
     """The standard deviation that `spec`'s sampler, noise left out, makes of data N(0, 1)."""
-    levels, info = spec.levels(schedule), samplers.find(spec.sampler)
-    start = np.full((1, 1), math.hypot(levels[0].alpha, levels[0].sigma))
-    steps = info.generate(
+    return _spread(spec, schedule, spec.levels(schedule))
+
+
+def _spread(spec: RunSpec, schedule: Schedule, levels: Sequence[NoiseLevel]) -> float:
+    info = samplers.find(spec.sampler)
+    start: Any = math.hypot(levels[0].alpha, levels[0].sigma)
+    *_, end = info.generate(
         _denoise, start, levels, _no_noise, **info.lent(schedule), **spec.sampler_options()
     )
-    *_, end = steps
-    return abs(float(end.x_t[0, 0]))
+    return abs(float(end.x_t))
+
+
+def _coarser(levels: Sequence[NoiseLevel]) -> list[NoiseLevel]:
+    """At most ENOUGH of the steps between the same ends."""
+    *noisy, clean = levels
+    return [*noisy[:: math.ceil(len(noisy) / ENOUGH)], clean]
 
 
 def _denoise(x_t: Any, level: NoiseLevel) -> Estimate:
-    # Arrays do as well as tensors: a sampler only adds and multiplies.
+    # A number does as well as a tensor: a sampler only adds and multiplies.
     gain = level.alpha / (level.alpha**2 + level.sigma**2)
     return Estimate(cast(Any, gain * x_t))
 
 
 def _no_noise(i: int) -> Any:
-    return np.zeros((1, 1))
+    return 0.0

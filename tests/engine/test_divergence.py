@@ -47,3 +47,22 @@ def test_no_other_sampler_is_warned_of(schedule, spacing):
             if name != "heun":
                 run = RunSpec("m", name, n_steps, spacing)
                 assert divergence.warning(run, schedules.named(schedule)) == ""
+
+
+@pytest.mark.parametrize("name", ["heun", "unipc", "lms"])
+def test_a_long_run_is_judged_by_a_coarser_one_while_the_window_waits(name, monkeypatch):
+    asked = []
+
+    def counted(x_t, level, denoise=divergence._denoise):
+        asked.append(type(x_t))
+        return denoise(x_t, level)
+
+    monkeypatch.setattr(divergence, "_denoise", counted)
+    assert divergence.warning(RunSpec("m", name, 1000, "trailing"), COSINE) == ""
+    assert len(asked) < 2 * divergence.ENOUGH and set(asked) == {float}
+
+
+def test_a_long_run_whose_coarser_one_diverges_is_judged_in_full(monkeypatch):
+    monkeypatch.setattr(divergence, "ENOUGH", 10)
+    assert "diverges in 20 steps" in divergence.warning(RunSpec("m", "heun", 20), COSINE)
+    assert divergence.warning(RunSpec("m", "heun", 50), COSINE) == ""
