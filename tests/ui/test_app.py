@@ -41,7 +41,7 @@ def run_script(script, tmp_path, **environment):
     folders = {f"XDG_{kind}_HOME": str(tmp_path / kind) for kind in ("CONFIG", "STATE", "CACHE")}
     env = {**os.environ, **folders, **environment}
     ran = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=110, env=env
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=280, env=env
     )
     # The offscreen platform says this of every window.
     errors = ran.stderr.replace("This plugin does not support propagateSizeHints()\n", "")
