@@ -89,8 +89,11 @@ class Option:
 
 
 def numbers(text: Value) -> tuple[float, ...]:
-    """The numbers of a checked list option."""
-    return tuple(float(word) for word in str(text).replace(",", " ").split())
+    """The numbers of a list option. Raises InputError for a text that is none."""
+    try:
+        return tuple(float(word) for word in str(text).replace(",", " ").split())
+    except ValueError:
+        raise InputError(f"'{text}' is no list of numbers such as 900, 500, 100") from None
 
 
 CLIP = Option(

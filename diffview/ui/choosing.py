@@ -38,6 +38,7 @@ class Choosing(QObject):
         self.shelf = Shelf(sources)
         self.choices = state.defaults(self.shelf.first)
         self.look = Look()
+        self._misread = ""
         self._history = History()
 
     def request_run(self, redo: bool = False, show_step: int | None = None) -> None:
@@ -96,6 +97,22 @@ class Choosing(QObject):
     def guide_of(self, spec: RunSpec) -> GuideSource | None:
         """What guides such a run. Raises InputError where it is not here or does not fit."""
         return self.shelf.guide_of(spec, self.card)
+
+    @property
+    def obstacle(self) -> str:
+        """Why what is chosen cannot be run; "" where it can."""
+        try:
+            self._possible(self.choices)
+        except InputError as error:
+            return str(error)
+        return self._misread
+
+    @Slot(str)
+    def note_misread(self, trouble: str) -> None:
+        """A field holds what cannot be read, "" for none: nothing runs without what it meant."""
+        if trouble != self._misread:
+            self._misread = trouble
+            self.choicesChanged.emit(self.choices)
 
     def add_source(self, source: ModelSource) -> None:
         """Offer one more model, or a known one anew, and choose it.

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QActionGroup, QImage, QKeySequence
-from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QDialog, QMenu, QMessageBox
+from PySide6.QtWidgets import (
+    QAbstractSpinBox,
+    QApplication,
+    QDialog,
+    QLineEdit,
+    QMenu,
+    QMessageBox,
+)
 
 import diffview
 from diffview.frames.sheet import Layout, sheet
@@ -176,6 +183,8 @@ class Commands:
         field = QApplication.focusWidget()
         if isinstance(field, QAbstractSpinBox):  # take a number that was typed but not entered
             field.interpretText()
+        elif isinstance(field, QLineEdit) and field.isModified():
+            field.editingFinished.emit()
         self._window.controller.request_run()
 
     def stop(self) -> None:

@@ -114,6 +114,8 @@ class Controller(Choosing):
             self._sample_anew(redo=True)
 
     def _sample_anew(self, redo: bool = False) -> None:
+        if self._refused():
+            return
         if not self.branches.follow():
             self.request_run(redo=redo)
 
@@ -144,7 +146,7 @@ class Controller(Choosing):
     def request_run(self, redo: bool = False, show_step: int | None = None) -> None:
         """Sample as chosen. A `redo` leaves the old run on screen until it has caught up; with
         `show_step` the view follows no further than that step."""
-        if self._closed:
+        if self._closed or self._refused():
             return
         try:
             run = self._new_run(self.spec)
@@ -162,6 +164,12 @@ class Controller(Choosing):
             self.begunAnew.emit("run")
             pending.choices = self.choices
             self._runs.start(pending)
+
+    def _refused(self) -> bool:
+        """Whether a field was misread; says so."""
+        if self._misread:
+            self.noticed.emit(Notice(self._misread, "error", topic="run"))
+        return bool(self._misread)
 
     def _new_run(self, spec: RunSpec) -> Trajectory:
         spec = checked(spec)

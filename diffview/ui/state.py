@@ -65,7 +65,10 @@ class Choices:
         changed = replace(self, options=options)
         if name != "times" or self.spacing != LIST:
             return changed
-        return replace(changed, n_steps=len(numbers(value)) or self.n_steps)
+        try:
+            return replace(changed, n_steps=len(numbers(value)) or self.n_steps)
+        except InputError:  # it stays as it was typed, and the run is refused for it
+            return changed
 
     def with_spacing(self, spacing: str, card: ModelCard) -> Choices:
         """The same with another spacing; 'list' begins with the times of the present one."""

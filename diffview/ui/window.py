@@ -157,6 +157,7 @@ class MainWindow(QMainWindow):
         self.guidance_panel.kindRequested.connect(c.choose_guidance_kind)
         self.guidance_panel.guideRequested.connect(c.choose_guide)
         self.guidance_panel.curveRequested.connect(c.choose_curve)
+        self.guidance_panel.curveMisread.connect(c.note_misread)
         self.guidance_panel.optionRequested.connect(c.choose_option)
         self.sampling_panel.samplerRequested.connect(c.choose_sampler)
         self.sampling_panel.stepsRequested.connect(c.choose_steps)

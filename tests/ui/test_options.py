@@ -159,3 +159,42 @@ def test_what_a_step_evaluates_beside_itself_is_seen_in_the_panes(
     assert stage in session.window.transport.place.text()
     controller.scrub_to(5)
     assert stages.isHidden()
+
+
+@pytest.mark.parametrize("text", ["800, 4oo, 100", "abc", "900;500"])
+def test_times_that_are_no_numbers_stay_in_the_field_are_told_and_are_not_run(
+    make_session, heard, text
+):
+    session = make_session(shown=False)
+    controller, field = session.controller, knob(session, "times")
+    controller.choose_spacing("list")
+    said = heard(controller.noticed)
+    field = knob(session, "times")
+    field.setText(text)
+    field.editingFinished.emit()
+    trouble = session.window.sampling_panel._knobs["times"].trouble
+    assert "is not a number" in trouble.text() and not trouble.isHidden()
+    controller.request_run()
+    assert not controller.activity.busy and "is not a number" in said[-1].text
+    assert field.text() == text
+    field.setText("800, 400")
+    field.editingFinished.emit()
+    assert trouble.isHidden() and controller.obstacle == ""
+
+
+def test_points_of_a_curve_that_cannot_be_read_stay_are_told_and_nothing_else_is_run(
+    make_session, heard
+):
+    session = make_session(shown=False)
+    controller, panel = session.controller, session.window.guidance_panel
+    said = heard(controller.noticed)
+    panel.points.setText("0:a")
+    panel.points.editingFinished.emit()
+    assert "'0:a' is no knot" in panel.trouble.text() and not panel.trouble.isHidden()
+    controller.choose_condition(2)
+    controller.request_run()
+    assert not controller.activity.busy and "'0:a' is no knot" in said[-1].text
+    assert panel.points.text() == "0:a" and "'0:a'" in controller.obstacle
+    controller.choose_guidance_kind("none")  # where there is no curve nothing is misread
+    assert controller.obstacle == "" and panel.trouble.isHidden()
+    controller.stop()

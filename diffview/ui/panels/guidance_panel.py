@@ -64,12 +64,14 @@ class GuidancePanel(Card):
     kindRequested = Signal(str)
     guideRequested = Signal(str)
     curveRequested = Signal(object)
+    curveMisread = Signal(str)
+    """What is wrong with the typed points; "" once nothing is."""
     optionRequested = Signal(str, object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("GUIDANCE γ", parent)
         self._guided = True
-        self._meaning = ""
+        self._meaning = self._points_for = ""
         self._pause = QTimer(self, singleShot=True, interval=PAUSE_MS)
         self._build()
         self._connect()
@@ -167,12 +169,17 @@ class GuidancePanel(Card):
         try:
             curve = guides.curve_from(self.points.text())
         except InputError as error:
-            self.trouble.setText(str(error))
-            self.trouble.show()
+            self._show_trouble(str(error))
             return
-        self.trouble.hide()
+        self._show_trouble("")
         self.curveRequested.emit(curve)
         self.guidanceSettled.emit()
+
+    def _show_trouble(self, trouble: str) -> None:
+        if trouble != self.trouble.text():
+            self.trouble.setText(trouble)
+            self.trouble.setVisible(bool(trouble))
+            self.curveMisread.emit(trouble)
 
     def nudge(self, steps: int) -> None:
         """Move γ by so many quarter units."""
@@ -239,9 +246,13 @@ class GuidancePanel(Card):
         low, high = numbers(choices.option("interval")) or (0.0, math.inf)
         # Above `low` and up to `high` in σ/α is below -log(low) and from -log(high) on in λ.
         self.curve.show_guided(-math.log(high), -math.log(low) if low > 0 else math.inf)
-        if not self.points.hasFocus():
-            self.points.setText(guides.curve_text(choices.curve))
-            self.trouble.hide()
+        text = guides.curve_text(choices.curve)
+        # What was misread stays to be mended, until there is another curve or none is used.
+        if text != self._points_for or not self._guided:
+            self._show_trouble("")
+        if not (self.points.hasFocus() or self.trouble.text()):
+            self.points.setText(text)
+        self._points_for = text
 
     def show_activity(self, activity: Activity, previewing: bool) -> None:
         """Say which of the two effects is on screen."""

@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 )
 
 from diffview.engine.options import INTERVAL, Option, Value
+from diffview.errors import InputError
 from diffview.ui.panels.card import FIELD_HEIGHT, describe, narrow, silent
 from diffview.ui.widgets.interval_field import IntervalField
 
@@ -72,12 +73,28 @@ class Knob(QWidget):
             row.addWidget(label)
             row.addWidget(self.field, 1)
             column.addLayout(row)
+        self.trouble = QLabel()
+        self.trouble.setProperty("role", "warn")
+        self.trouble.setWordWrap(True)
+        self.trouble.hide()
         column.addWidget(self.reason)
+        column.addWidget(self.trouble)
 
     def show_value(self, value: Value) -> None:
         """Show a value without an echo."""
         with silent(self.field):
             _show_value(self.field, value)
+        self.trouble.setText(self._trouble(value))
+        self.trouble.setVisible(bool(self.trouble.text()))
+
+    def _trouble(self, value: Value) -> str:
+        """What is wrong with what was typed; only text can be."""
+        try:
+            if isinstance(self.field, QLineEdit):
+                self.option.checked(value)
+        except InputError as error:
+            return str(error)
+        return ""
 
     def show_reason(self, reason: str) -> None:
         """Grey out and say why; "" makes it usable."""
@@ -85,6 +102,7 @@ class Knob(QWidget):
         self.field.setToolTip(f"{self._help}\n\nNot used: {reason}" if reason else self._help)
         self.reason.setText(f"Not used: {reason}" if reason else "")
         self.reason.setVisible(bool(reason))
+        self.trouble.setVisible(bool(self.trouble.text()) and not reason)
 
     def show_barred(self, reasons: Mapping[str, str]) -> None:
         """Grey out the choices that cannot be made; keys as in the option's `choices`."""
