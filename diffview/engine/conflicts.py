@@ -65,6 +65,7 @@ def conflicts(spec: RunSpec, facts: Facts) -> list[str]:
         *_of_the_start(spec, facts, first),
         *_of_guidance(spec, facts),
         *_of_the_model(spec, facts),
+        *_of_churn(spec),
         *_changed_idle(spec, facts),
     ]
 
@@ -161,6 +162,8 @@ def _of_guidance(spec: RunSpec, facts: Facts) -> list[str]:
         reasons.append(f"guidance '{kind}' needs a condition to steer to: choose one")
     elif kind == "cfg" and not facts.null:
         reasons.append("this model has no 'no condition' input, so it cannot be guided this way")
+    if kind == "classifier" and facts.text:
+        reasons.append("this model takes a prompt, and a classifier steers to a class: choose cfg")
     if kind in spec.guidance.NEED_GUIDE and not spec.guidance.guide:
         reasons.append(f"guidance '{kind}' needs a second model: name its guide")
     if kind not in spec.guidance.NEED_GUIDE and spec.guidance.guide:
@@ -207,6 +210,18 @@ def _shift_idle(spec: RunSpec, facts: Facts) -> str:
 def _churn_idle(spec: RunSpec) -> str:
     churns = "churn" in spec.declared() and spec.option("churn") != 0
     return "" if churns else "churn is 0"
+
+
+def _of_churn(spec: RunSpec) -> list[str]:
+    if _churn_idle(spec):
+        return []
+    low, high = float(spec.option("s_tmin")), float(spec.option("s_tmax"))
+    if low <= high:
+        return []
+    return [
+        f"s_tmin = {low:g} is above s_tmax = {high:g}, so churn would act nowhere: give the "
+        "smaller one as s_tmin"
+    ]
 
 
 def _check_churn(spec: RunSpec) -> None:

@@ -62,6 +62,8 @@ def _of_the_data(card: ModelCard, guide: ModelCard) -> str:
 
 
 def _of_the_classes(card: ModelCard, guide: ModelCard) -> str:
+    if card.takes_text and guide.prediction == "class":
+        return f"'{card.id}' takes a prompt, and a classifier steers to a class"
     if guide.takes_text and not card.takes_text:
         return f"'{guide.id}' takes a prompt and '{card.id}' none"
     if guide.classes and card.classes and guide.classes != card.classes:

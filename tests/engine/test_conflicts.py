@@ -80,6 +80,11 @@ CONFLICTS = {
     "rescale_space: nothing is rescaled": (spec(guidance=GUIDED, rescale_space="x0"), LINEAR),
     "interval: there is no guidance": (spec(interval="1, 2"), LINEAR),
     "noise_path: this sampler adds no noise": (spec("heun", noise_path="brownian"), LINEAR),
+    "s_tmin = 2 is above s_tmax = 1": (spec("euler", churn=10, s_tmin=2, s_tmax=1), LINEAR),
+    "takes a prompt, and a classifier steers to a class": (
+        spec(guidance=Guidance("classifier", 1, "c"), condition="a cat"),
+        Facts(LINEAR.schedule, conditional=True, null=True, text=True),
+    ),
     "s_noise: churn is 0": (spec("euler", s_noise=1.1), LINEAR),
     "no noise that sampler 'ddim' could remove: choose autoregressive": (spec(), TOKENS),
     "is for models that predict the next token": (spec(WRITER), LINEAR),
@@ -117,6 +122,8 @@ SOUND = [
     (spec(clip="threshold", threshold=0.9, rederive_eps=False), LINEAR),
     (spec(eta=0.5, noise_path="brownian"), LINEAR),
     (spec("euler", churn=10, s_noise=1.1, noise_path="brownian"), LINEAR),
+    (spec("euler", churn=10, s_tmin=1, s_tmax=1), LINEAR),
+    (spec("euler", s_tmin=0, s_tmax=1e6), LINEAR),
     (spec(spacing="list", n_steps=2, times="5, 3"), LINEAR),
 ]
 

@@ -65,6 +65,15 @@ def test_a_classifier_of_other_classes_does_not_fit(card, make_card):
     assert "other classes" in guides.reason_against(card, judge, "classifier")
 
 
+def test_a_classifier_cannot_guide_a_model_that_takes_a_prompt(make_card):
+    painter = make_card(classes=(), text_tokens=8, vocabulary=("a", "cat"))
+    judge = classifier(make_card)
+    found = guides.reason_against(painter, judge, "classifier")
+    assert found == f"'{painter.id}' takes a prompt, and a classifier steers to a class"
+    with pytest.raises(InputError, match="takes a prompt"):
+        guides.guidance(painter, guide=judge)
+
+
 def test_the_kind_follows_from_the_guide_and_gamma_from_the_kind(card, make_card):
     judge, weak = classifier(make_card), weaker(make_card)
     assert guides.guidance(card, guide=judge) == Guidance("classifier", 3.0, "judge")
