@@ -48,6 +48,10 @@ from diffview.ui.workers import JobRunner
 from diffview.ui.workspaces import Workspace
 from diffview.ui.workspaces.denoising import Denoising
 
+RUN_HELP = "Sample as chosen (Ctrl+Enter)"
+UNSETTLED = "Settings changed: press Run"
+UNSETTLED_HELP = "What is shown was sampled with other settings (Ctrl+Enter runs)"
+
 
 class MainWindow(QMainWindow):
     """`runner_for` makes the job runner of a workspace; whoever gives it joins its thread."""
@@ -119,17 +123,17 @@ class MainWindow(QMainWindow):
         """The buttons above the right dock's cards, and the hint below them."""
         self.run_button = QPushButton("Run")
         self.run_button.setProperty("primary", True)
-        describe(self.run_button, "Run", "Sample as chosen (Ctrl+Enter)", "runButton")
+        describe(self.run_button, "Run", RUN_HELP, "runButton")
         self.stop_button = QPushButton("Stop")
         describe(self.stop_button, "Stop", "Stop sampling; the steps so far stay (Esc)",
                  "stopButton")  # fmt: skip
         self.export_button = QPushButton("Export…")
         describe(self.export_button, "Export", "Write pictures, an animation, or the numbers "
                  "(Ctrl+E)", "exportButton")  # fmt: skip
-        self.hint = QLabel("Settings changed: press Run")
+        self.hint = QLabel(UNSETTLED)
         self.hint.setProperty("role", "warn")
+        self.hint.setWordWrap(True)
         self.hint.setObjectName("unsettledHint")
-        self.hint.setToolTip("What is shown was sampled with other settings (Ctrl+Enter runs)")
         self.hint.hide()
         buttons = QHBoxLayout()
         buttons.setSpacing(6)
@@ -200,6 +204,7 @@ class MainWindow(QMainWindow):
         cards = workspace.cards if workspace.cards is not None else self.run_cards.cards
         self.right_dock.show_only(cards)
         self.commands.actions[f"workspace_{self.central.name}"].setChecked(True)
+        self._show_hint()
 
     @Slot(object)
     def _on_models(self, cards: list[ModelCard]) -> None:
@@ -231,7 +236,14 @@ class MainWindow(QMainWindow):
         self._show_hint()
 
     def _show_hint(self) -> None:
-        self.hint.setVisible(not self.controller.settled)
+        """Whether what is shown is what is chosen; what cannot be run is not offered."""
+        own = bool(self.central.name) and self.central.current.runs_its_own
+        obstacle = "" if own else self.controller.obstacle
+        self.run_button.setEnabled(not obstacle)
+        self.run_button.setToolTip(f"Cannot be run: {obstacle}" if obstacle else RUN_HELP)
+        self.hint.setText(f"Cannot be run: {obstacle}" if obstacle else UNSETTLED)
+        self.hint.setToolTip(obstacle or UNSETTLED_HELP)
+        self.hint.setVisible(bool(obstacle) or not self.controller.settled)
 
     @property
     def _previewing(self) -> bool:

@@ -198,3 +198,20 @@ def test_points_of_a_curve_that_cannot_be_read_stay_are_told_and_nothing_else_is
     controller.choose_guidance_kind("none")  # where there is no curve nothing is misread
     assert controller.obstacle == "" and panel.trouble.isHidden()
     controller.stop()
+
+
+def test_what_cannot_be_run_is_not_offered_and_the_hint_says_why(make_session):
+    session = make_session(shown=False)
+    window, controller = session.window, session.controller
+    controller.request_run = lambda *_, **__: None
+    assert window.run_button.isEnabled()
+    controller.choose_spacing("list")
+    controller.choose_option("times", "20, 500")
+    assert not window.run_button.isEnabled()
+    assert "fall" in window.hint.text() and not window.hint.isHidden()
+    assert window.hint.text() == window.run_button.toolTip()
+    assert (
+        window.hint.text().startswith("Cannot be run: ") and "press Run" not in window.hint.text()
+    )
+    controller.choose_option("times", "500, 20")
+    assert window.run_button.isEnabled() and "Cannot" not in window.run_button.toolTip()

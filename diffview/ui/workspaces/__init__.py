@@ -47,6 +47,9 @@ Needs = Literal["nothing", "run", "picture"]
 class Workspace(QWidget):
     """Base of all workspaces; see the module for how to write one."""
 
+    runs_its_own = False
+    """Whether "Run" is of runs of its own, and not of what the panels have chosen."""
+
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self.desk = desk

@@ -37,6 +37,8 @@ TOPIC = "bench"
 class GuidanceBench(Workspace):
     """Two columns; the scrubber runs over the steps of both."""
 
+    runs_its_own = True
+
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
         self.judging = Judging(desk, self)

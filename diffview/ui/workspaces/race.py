@@ -38,6 +38,8 @@ TOPIC = "race"
 class Race(Workspace):
     """Two panes, one scrubber: its ticks are evaluations of the network."""
 
+    runs_its_own = True
+
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
         self.racing = Racing(desk, self)
