@@ -7,6 +7,7 @@ import os
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, cast
 
 import numpy as np
@@ -199,6 +200,18 @@ def check_file(file: Path, *, overwrite: bool) -> None:
     if not file.parent.is_dir():
         raise InputError(f"{file} cannot be made: there is no folder {file.parent}")
     _check_writable(file)
+    _check_room(file)
+
+
+def _check_room(file: Path) -> None:
+    """A file beside it can be made: of /proc and the like, only trying tells."""
+    try:
+        with NamedTemporaryFile(dir=file.parent, prefix=".diffview-"):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{file} cannot be made: {error.strerror or error}; choose another folder"
+        ) from None
 
 
 def write(

@@ -144,6 +144,9 @@ def run(args: argparse.Namespace) -> int:
             seconds = _sample(plan, model, report)
         except DiffviewError as error:
             raise _with_what_was_kept(error, args, plan, about, report, model) from error
+        except KeyboardInterrupt:
+            report.note(_kept_at_interrupt(args, plan, about))
+            raise
         files = _write(args, plan, about, report, model)
         _tell_end(plan, str(device), seconds, files, report)
     return 0
@@ -309,6 +312,22 @@ def _with_what_was_kept(
     count = len(plan.trajectory)
     frames = "the frame before it is" if count == 1 else f"the {count} frames before it are"
     return type(error)(f"{error}; {frames} in {where}")
+
+
+def _kept_at_interrupt(args: argparse.Namespace, plan: Plan, about: dict[str, Any]) -> str:
+    """Save the session of the steps so far; returns where it is, and how to go on."""
+    if not len(plan.trajectory):
+        return "interrupted before the first step: nothing is kept"
+    # Step N, the picture, calls no network.
+    last = plan.trajectory[len(plan.trajectory) - 1].i
+    where = f"interrupted at step {last} of {plan.spec.n_steps}"
+    if args.session is None:
+        return f"{where}: nothing is kept (--session FILE keeps the steps so far)"
+    session.save(plan.trajectory, args.session, about)
+    return (
+        f"{where}: the steps so far are in {args.session}; go on with "
+        f"--from {args.session} --step {last}"
+    )
 
 
 def _write(

@@ -324,6 +324,41 @@ def test_a_model_that_breaks_at_step_3_keeps_the_frames_before_it(
     assert not trajectory.complete
 
 
+def interrupted(out):
+    raise KeyboardInterrupt
+
+
+def test_an_interrupt_keeps_the_steps_so_far_and_the_run_can_go_on(sample, capsys, monkeypatch):
+    words = ("--sampler", "ddpm", "--steps", "6", "--session")
+    assert sample(*words, "whole.dvsession") == 0
+    with monkeypatch.context() as breaking:
+        breaking_at(3, breaking, interrupted)
+        assert sample(*words, "a.dvsession") == 130
+    told = capsys.readouterr().err
+    assert "interrupted at step 2 of 6: the steps so far are in a.dvsession" in told
+    assert "--from a.dvsession --step 2" in told and told.endswith("diffview: interrupted\n")
+    assert len(session.load(Path("a.dvsession"))[0]) == 3
+    assert sample(*["--from", "a.dvsession", "--step", "2", "--session", "b.dvsession"]) == 0
+    ends = [
+        session.load(Path(name))[0].stack("x_t") for name in ("whole.dvsession", "b.dvsession")
+    ]
+    assert np.array_equal(*ends)
+
+
+def test_an_interrupt_of_a_run_without_a_session_says_how_to_keep_it(sample, capsys, monkeypatch):
+    breaking_at(3, monkeypatch, interrupted)
+    assert sample("--steps", "6", "--out", "out") == 130
+    assert "nothing is kept (--session FILE keeps" in capsys.readouterr().err
+    assert not Path("out").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+def test_a_session_where_no_file_can_be_made_is_refused_before_sampling(sample, capsys):
+    assert sample("--steps", "2", "--session", "/proc/x.dvsession", "--json") == 2
+    told = capsys.readouterr()
+    assert "/proc/x.dvsession cannot be made" in told.err and not told.out
+
+
 def test_a_model_that_breaks_at_once_leaves_nothing(sample, tmp_path, capsys, monkeypatch):
     breaking_at(0, monkeypatch, boom)
     assert sample("--steps", "6", "--out", "out") == 1

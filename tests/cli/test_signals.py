@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from diffview.engine import session
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
 DIFFVIEW = [sys.executable, "-m", "diffview"]
@@ -63,11 +65,25 @@ def everything(terminal):
     return told.decode()
 
 
+def test_an_interrupt_keeps_the_session_of_the_steps_so_far(start, tmp_path):
+    process, terminal = start(
+        *["--sampler", "ddpm", "--steps", "1000", "--session", "a.dvsession"]
+    )
+    read_until(process, "step", 5)
+    process.send_signal(signal.SIGINT)
+    process.stdout.read()
+    assert process.wait(30) == 130
+    kept, _ = session.load(tmp_path / "a.dvsession")
+    assert 5 <= len(kept) < 1001
+    told = everything(terminal)
+    assert "a.dvsession; go on with --from" in told and "Traceback" not in told
+
+
 @pytest.mark.parametrize("event", ["step", "written"])
 def test_an_interrupt_exits_130_and_leaves_nothing_behind(event, start, tmp_path):
-    words = "--sampler ddpm --steps 1000 --seeds 0-3 --out out --session a.dvsession"
+    words = "--sampler ddpm --steps 1000 --seeds 0-3 --out out"
     if event == "written":
-        words = words.replace("1000", "100").replace("--session a.dvsession", "")
+        words = words.replace("1000", "100")
     before = sorted(tmp_path.rglob("*"))
     process, terminal = start(*words.split())
     read_until(process, event, 5)
