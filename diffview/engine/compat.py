@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from diffview.engine.levels import CLEAN, NoiseLevel
-from diffview.engine.schedules import Discrete, Flow, Schedule
+from diffview.engine.schedules import Discrete, Flow, Schedule, shifted
 from diffview.errors import InputError
 
 if TYPE_CHECKING:
@@ -144,12 +144,8 @@ def _flow(schedule: Schedule, n_steps: int, spacing: str, shift: float) -> list[
     if spacing != "linspace":
         raise _lacks(f"spacing '{spacing}' for flows")
     s = shift or schedule.shift
-    row = np.linspace(1.0, _shifted(schedule.span[0], s), n_steps)
-    return [schedule.level(_shifted(float(t), s)) for t in row]
-
-
-def _shifted(t: float, s: float) -> float:
-    return s * t / (1 + (s - 1) * t)
+    row = np.linspace(1.0, shifted(schedule.span[0], s), n_steps)
+    return [schedule.level(shifted(float(t), s)) for t in row]
 
 
 def _with_signal(schedule: Discrete, sampler: str) -> Discrete:

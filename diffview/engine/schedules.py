@@ -238,12 +238,20 @@ class Flow:
         return NoiseLevel(ratio / (1 + ratio), 1 / (1 + ratio), ratio / (1 + ratio))
 
     def initial_std(self, level: NoiseLevel) -> float:
-        """1: a run starts from the noise of s = 1."""
-        return 1.0
+        """The spread of x_s where the data have that of a unit; 1 at s = 1, where all is noise."""
+        return math.hypot(level.alpha, level.sigma)
 
     def to_json(self) -> dict[str, Any]:
         """Name and shift."""
         return {"name": self.name, "shift": self.shift}
+
+
+def shifted(s: float, shift: float) -> float:
+    """The time of a flow moved towards noise by `shift`: shift s / (1 + (shift - 1) s).
+
+    Written as s / (s + (1 - s) / shift), which keeps s = 1 where it is, also in rounding.
+    """
+    return s if shift == 1 else s / (s + (1 - s) / shift)
 
 
 @dataclass(frozen=True)

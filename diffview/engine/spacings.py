@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffview.engine.levels import CLEAN, NoiseLevel
-from diffview.engine.schedules import Flow, Schedule
+from diffview.engine.schedules import Flow, Schedule, shifted
 from diffview.errors import InputError
 
 Float64 = NDArray[np.float64]
@@ -174,8 +174,7 @@ def _continuous(schedule: Schedule, n_steps: int, spacing: str, shift: float) ->
     }
     row = rows[spacing]
     if isinstance(schedule, Flow):
-        s = shift or schedule.shift
-        row = s * row / (1 + (s - 1) * row)
+        return [shifted(float(t), shift or schedule.shift) for t in row]
     return [float(t) for t in row]
 
 

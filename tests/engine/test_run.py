@@ -1,6 +1,7 @@
 """run(): counts, equalities, and what stays when a network fails, all seen by its consumer."""
 
 import inspect
+import math
 import re
 from dataclasses import replace
 
@@ -160,6 +161,15 @@ def test_a_run_starts_from_noise_of_the_schedules_own_size(plain_denoiser, name,
     first = next(run(denoiser, plain, labels()))
     z = noise.initial_noise(plain.seeds, denoiser.data_shape)
     np.testing.assert_array_equal(first.x_t, (std * z).numpy())
+
+
+def test_a_flow_begun_by_leading_starts_from_the_noise_of_its_first_time(plain_denoiser):
+    """Leading of 4 begins at s = 0.001 + 0.999 * 3 / 4, where some of the picture is left."""
+    denoiser = plain_denoiser(schedule=schedules.flow())
+    plain = spec(4, sampler="flow_euler", guidance=Guidance(), spacing="leading")
+    first = next(run(denoiser, plain, labels()))
+    z = noise.initial_noise(plain.seeds, denoiser.data_shape)
+    np.testing.assert_allclose(first.x_t, math.hypot(0.75025, 0.24975) * z, rtol=1e-6)
 
 
 FINISHED = [

@@ -342,6 +342,14 @@ def test_a_run_starts_from_noise_of_the_schedules_own_size():
     assert exploding.initial_std(exploding.level(2)) == 50
 
 
+@pytest.mark.parametrize("s", [1.0, 0.75, 0.5, 0.1])
+def test_a_flow_begun_below_pure_noise_starts_with_the_spread_of_such_a_state(s):
+    """Of data with unit variance x_s = (1 - s) x_0 + s eps has (1 - s)^2 + s^2."""
+    flow = schedules.flow()
+    assert flow.initial_std(flow.level(s)) == pytest.approx(math.sqrt((1 - s) ** 2 + s**2))
+    assert flow.initial_std(flow.level(1.0)) == 1.0
+
+
 @pytest.mark.parametrize(("schedule", "discrete"), [("linear", True), ("flow", False)])
 def test_every_kind_is_a_schedule_and_says_whether_its_times_are_whole(schedule, discrete):
     found = schedules.named(schedule)

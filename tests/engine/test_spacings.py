@@ -1,6 +1,7 @@
 """Spacings against diffusers where it is right, and against their laws everywhere."""
 
 import math
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
@@ -247,6 +248,22 @@ def test_flow_times_equal_those_of_diffusers(n_steps, shift):
     for levels in (own, asked):
         np.testing.assert_allclose([level.sigma for level in levels[:-1]], expected, rtol=1e-6)
         np.testing.assert_allclose([v.t for v in levels[:-1]], expected, rtol=1e-6)
+
+
+@given(shift=st.floats(0.01, 0.5), n_steps=st.integers(1, 60))
+@pytest.mark.parametrize("spacing", ["trailing", "linspace", "quadratic"])
+def test_a_flow_shifted_towards_the_picture_still_starts_at_pure_noise(spacing, shift, n_steps):
+    """shift 1 / (1 + (shift - 1) 1) is 1, and rounded it was above: no time of the schedule."""
+    levels = spacings.levels(schedules.flow(), n_steps, spacing, shift=shift)
+    assert (levels[0].t, levels[0].alpha) == (1.0, 0.0)
+    plain = spacings.levels(schedules.flow(), n_steps, spacing)
+    expected = [
+        Fraction(shift) * s / (1 + (Fraction(shift) - 1) * s)
+        for s in (Fraction(level.t) for level in plain[:-1])
+    ]
+    assert [level.t for level in levels[:-1]] == pytest.approx(
+        [float(t) for t in expected], rel=1e-12
+    )
 
 
 @pytest.mark.parametrize("n_steps", [2, 7, 28])
