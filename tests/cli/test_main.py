@@ -7,6 +7,8 @@ import pytest
 
 import diffview
 from diffview.cli import COMMANDS, main, models
+from diffview.engine import samplers
+from diffview.engine.spec import declared_options
 
 
 def test_version_is_the_packages_own(capsys):
@@ -32,11 +34,20 @@ def test_every_command_has_help(command, capsys):
     assert f"usage: diffview {command}" in capsys.readouterr().out
 
 
+def test_the_help_of_sample_tells_where_each_option_and_sampler_comes_from(capsys):
+    assert main(["sample", "--help"]) == 0
+    told = capsys.readouterr().out
+    for name, info in (samplers.every() | samplers.by_token()).items():
+        assert f"  {name}: {info.source}\n" in told
+        for option in declared_options(name).values():
+            assert f"      {option.help}\n      {option.source}\n" in told
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["sampel"], "did you mean 'sample'"),
-        (["qqqq"], "commands are gui, models, fetch, sample"),
+        (["qqqq"], "commands are gui, models, fetch, convert"),
         (["--verison"], "did you mean '--version'"),
         (["runs/missing.dvsession"], "no such file"),
         (["sample", "--stpes", "3"], "did you mean --steps"),
