@@ -30,9 +30,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _options_help()
     group = parser.add_argument_group("what is run")
     group.add_argument(
-        "--model", metavar="ID|FILE", help="see 'diffview models' (fashion, or that of --from)"
+        "--model",
+        metavar="ID|FILE",
+        type=arguments.word,
+        help="see 'diffview models' (fashion, or that of --from)",
     )
-    group.add_argument("--label", metavar="N|NAME", help="the class to draw, by number or name")
+    group.add_argument(
+        "--label",
+        metavar="N|NAME",
+        type=arguments.word,
+        help="the class to draw, by number or name",
+    )
     group.add_argument("--prompt", metavar="TEXT", help="what to draw, for models that take words")
     group.add_argument("--negative-prompt", metavar="TEXT", help="what guidance steers away from")
     group.add_argument(
@@ -46,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--sampler",
         metavar="NAME",
+        type=arguments.word,
         help=f"any of {', '.join(samplers.every())}; for models of tokens "
         f"{', '.join(samplers.by_token())} (the model's own)",
     )
@@ -58,10 +67,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--spacing",
         metavar="NAME",
+        type=arguments.word,
         help=f"any of {', '.join(spacings.SPACINGS)} (the model's own)",
     )
     group.add_argument(
-        "--seeds", metavar="0-15", help="one sample for each: 7, 0-15 or 1,5,9-12 (0)"
+        "--seeds",
+        metavar="0-15",
+        type=arguments.word,
+        help="one sample for each: 7, 0-15 or 1,5,9-12 (0)",
     )
     group.add_argument(
         "--option",
@@ -102,7 +115,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _options_help() -> str:
     lines = ["options of the samplers, for --option NAME=VALUE:"]
-    for name, info in (samplers.every() | samplers.by_token()).items():
+    known = samplers.every() | samplers.by_token()
+    for name, info in known.items():
         own = [option.name for option in info.options if option not in RUN_OPTIONS]
         for option in declared_options(name).values():
             if option.name in own or info is next(iter(samplers.every().values())):
@@ -110,6 +124,9 @@ def _options_help() -> str:
                 shown = "none" if option.default == "" else option.default
                 lines.append(f"  {option.name} ({whose}): {option.allowed} ({shown})")
                 lines.append(f"      {option.help}")
+                lines.append(f"      {option.source}")
+    lines += ["", "where the samplers come from:"]
+    lines += [f"  {info.name}: {info.source}" for info in known.values()]
     return "\n".join(lines)
 
 
@@ -159,7 +176,7 @@ def _plan(args: argparse.Namespace) -> Plan:
     if args.run_from is not None:
         return _gone_on_with(args)
     branching.refuse_without_a_run(args)
-    entry = catalog.find(args.model or DEFAULT_MODEL)
+    entry = catalog.find(DEFAULT_MODEL if args.model is None else args.model)
     _refuse_prompts(args, entry.card)
     if args.guidance is not None and args.prompt is None and entry.card.takes_text:
         raise InputError(f"--guidance {args.guidance:g} has nothing to steer to: give --prompt")
@@ -180,7 +197,7 @@ def _plan(args: argparse.Namespace) -> Plan:
         label=args.label,
         prompt=args.prompt,
         negative_prompt=args.negative_prompt,
-        seeds=parse_seeds(args.seeds or "0"),
+        seeds=parse_seeds("0" if args.seeds is None else args.seeds),
         options=asked.options,
         judge=asked.card,
     )
