@@ -136,6 +136,14 @@ def at_stage(record: StepRecord, stage: int) -> StepRecord:
     )
 
 
+def thumbnail(record: StepRecord, sample: int, quantity: str, lens: Lens | None = None) -> Uint8:
+    """(H, W, 4) uint8 RGBX for a film strip: one sample, or all where they are points."""
+    if points.are_points(record.x_t.shape[1:]):
+        return points.small(tiles(record, quantity, "clamp", lens).pixels)
+    made: Uint8 = tiles(one_sample(record, sample), quantity, "clamp", lens).pixels[0]
+    return made
+
+
 def at_scale(trajectory: Trajectory, record: StepRecord, scale: float | None) -> StepRecord:
     """The record as it would be with another guidance scale at the same x_t."""
     spec = in_force(trajectory.spec, record.i)

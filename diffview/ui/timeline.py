@@ -166,9 +166,8 @@ class RunTimeline(Timeline):
             self._pictures, self._key, tell = [], key, True
         if tell or len(self._pictures) != len(run):
             for index in range(len(self._pictures), len(run)):
-                record = frames.one_sample(run[index], look.sample)
-                tiles = frames.tiles(record, look.strip, "clamp", lens)
-                self._pictures.append(tiles.pixels[0])
+                picture = frames.thumbnail(run[index], look.sample, look.strip, lens)
+                self._pictures.append(picture)
             by_token = run.spec.by_token
             ends = ("nothing", "image") if by_token else None
             shown = (self._pictures, run.expected, look.strip)

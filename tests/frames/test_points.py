@@ -9,7 +9,7 @@ from diffview.engine.trajectory import StepRecord, Trajectory
 from diffview.errors import InputError
 from diffview.exporters.sequence import Selection, Sheets
 from diffview.frames import points
-from diffview.frames.compose import ViewState, compose
+from diffview.frames.compose import ViewState, compose, thumbnail
 
 LEVEL = NoiseLevel(t=500.0, alpha=0.6, sigma=0.8)
 
@@ -62,6 +62,17 @@ def test_the_score_is_drawn_as_arrows_towards_where_it_points():
         drawn[[*range(62, 68), *range(190, 196)]] = False  # the frame at -1 and 1
         columns = np.flatnonzero(drawn)
         assert np.sign(columns.mean() - column) == side
+
+
+def test_on_the_film_strip_every_point_is_as_bright_as_in_the_pane():
+    run = run_of([[0.5, 1.5], [-1.5, -0.5]], np.zeros((2, 2)))
+    picture = thumbnail(run[0], 0, "xt")
+    assert picture.shape == (64, 64, 4)
+    of_the_pane = shown(run, "xt").pixels[0]
+    for x, y in ((0.51, 1.49), (-1.49, -0.51)):
+        row, column = pixel(x, y)
+        assert (picture[row // 4, column // 4] == of_the_pane[row, column]).all()
+    assert (picture[32, 32, :3] == points.GROUND).all()
 
 
 def test_what_is_not_finite_is_left_out():
