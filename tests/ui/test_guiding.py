@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QApplication, QComboBox, QDoubleSpinBox, QSpinBox,
 from diffview.engine import samplers, session
 from diffview.engine.spec import declared_options
 from diffview.models import guides
+from diffview.ui import theme
 from diffview.ui.guide_source import GuideSource
 from diffview.ui.panels import guidance_panel
 
@@ -226,10 +227,21 @@ def test_folded_knobs_show_when_asked_for_and_what_is_set_there_is_counted(sessi
     assert {"interval", "rescale", "rescale_space"} == {o.name for o in guidance_panel.OPTIONS}
 
 
-def test_the_panel_fits_the_smallest_window_without_scrolling(session, wait):
+def test_the_panel_fits_the_smallest_window_without_scrolling(session, wait, qapp):
+    theme.apply(qapp, theme.DARK)  # its letters are larger than those of an undressed window
     session.window.resize(1280, 800)
     bar = session.window.left_dock._area.verticalScrollBar()
     wait(lambda: bar.maximum() == 0)
+    # of a trained network there is more to say than of the fake one, and others are there
+    named_network = dataclasses.replace(
+        session.controller.card, prediction="v", classes=CLASSES * 3, parameters=3_000_000
+    )
+    others = [dataclasses.replace(named_network, id=f"other {k}") for k in range(4)]
+    session.window.model_panel.show_models([named_network, *others])
+    session.window.model_panel.show_model(named_network)
+    about = session.window.model_panel.about
+    wait(lambda: about.height() >= about.heightForWidth(about.width()))  # nothing is cut off
+    assert bar.maximum() == 0
 
 
 def type_into(field, text):

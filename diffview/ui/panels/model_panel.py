@@ -32,6 +32,8 @@ MAX_ROWS = 4
 DEVICES = ("auto", "cpu", "cuda", "mps")
 FACTS_HEIGHT = 260
 """Of the list of facts, where it is not shorter (px)."""
+UNBROKEN = "\u2060"
+"""Keeps a line from ending where it stands: the line about a model has room for two."""
 NUMBERS_HELP = (
     "The numbers that weights are held and computed in: float32 is exact, the others take half "
     "the memory and are faster on a GPU. auto: float32 where it takes no more than half of the "
@@ -151,7 +153,7 @@ class ModelPanel(Card):
         """Mark the chosen model and say what it is; `told` is all that is known, if more is."""
         self._mark(card.id)
         self.about.setText(_summary(card))
-        self.about.setToolTip(card.description)
+        self.about.setToolTip(_told(card))
         self.fold.show_changed(len(card.notes))
         self.facts.show_facts(told or facts.of_card(card))
 
@@ -216,12 +218,21 @@ def _summary(card: ModelCard) -> str:
     if card.by_token:
         parts.append(f"{card.tokens} tokens of {card.codes}")
     else:
-        parts.append(f"{_PREDICTIONS.get(card.prediction, card.prediction)}-prediction")
+        word = _PREDICTIONS.get(card.prediction, card.prediction)
+        parts.append(f"{word}-{UNBROKEN}prediction")
     if card.parameters:
-        large = card.parameters >= 1e9
-        size = card.parameters / (1e9 if large else 1e6)
-        parts.append(f"{size:.2f} B parameters" if large else f"{size:.1f} M parameters")
+        parts.append(_size(card.parameters))
     return " · ".join(parts)
+
+
+def _size(parameters: int) -> str:
+    return f"{parameters / 1e9:.2f} B" if parameters >= 1e9 else f"{parameters / 1e6:.1f} M"
+
+
+def _told(card: ModelCard) -> str:
+    """What there is no room for: the word behind the number, and what the model is."""
+    size = f"{_size(card.parameters)} parameters" if card.parameters else ""
+    return "\n".join(filter(None, (size, card.description)))
 
 
 _PREDICTIONS = {"eps": "ε", "x0": "x₀", "v": "v"}
