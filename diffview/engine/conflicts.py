@@ -144,14 +144,27 @@ def _of_the_start(spec: RunSpec, facts: Facts, first: NoiseLevel) -> list[str]:
     if first.alpha > 0:
         return reasons
     where = f"spacing '{spec.spacing}' starts at alpha = 0 (pure noise)"
+    instead = _with_signal(spec, facts)
     if not samplers.find(spec.sampler).pure_noise:
-        reasons.append(f"{where}, where sampler '{spec.sampler}' cannot begin: choose leading")
+        reasons.append(f"{where}, where sampler '{spec.sampler}' cannot begin: {instead}")
     if spec.guidance.kind == "classifier":
-        reasons.append(f"{where}, where a classifier cannot guide: choose leading")
+        reasons.append(f"{where}, where a classifier cannot guide: {instead}")
     guided = spec.guidance.kind != "none"
     if guided and float(spec.option("rescale")) > 0 and spec.option("rescale_space") == "eps":
         reasons.append(f"{where}, where eps cannot be rescaled: choose rescale_space=v")
     return reasons
+
+
+def _with_signal(spec: RunSpec, facts: Facts) -> str:
+    """A spacing that does start above alpha = 0 with these steps and options."""
+    for spacing in ("leading", "karras"):
+        try:
+            first = replace(spec, spacing=spacing).levels(facts.schedule)[0]
+        except InputError:
+            continue
+        if first.alpha > 0:
+            return f"choose {spacing}"
+    return "choose fewer steps"
 
 
 def _of_guidance(spec: RunSpec, facts: Facts) -> list[str]:

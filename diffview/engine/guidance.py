@@ -89,7 +89,7 @@ def classifier_guided(
         if level.alpha == 0 and not clean:
             raise InputError(
                 "a classifier cannot guide at alpha = 0: pure noise tells it nothing; choose a "
-                "spacing that starts below, such as leading"
+                "spacing that starts below, such as karras"
             )
         base, mix = _ask(denoiser, x_t, level, asked)
         asked_at = base if clean else x_t

@@ -158,3 +158,14 @@ def test_what_is_idle_can_be_left_out_and_is_then_no_conflict(data, sampler):
     kept = trimmed(run, LINEAR)
     assert not {name for name, _ in kept.options} & idle(kept, LINEAR).keys()
     assert {"rho", "shift", "times"}.isdisjoint(name for name, _ in kept.options)
+
+
+@pytest.mark.parametrize(("spacing", "n_steps"), [("trailing", 10), ("leading", 1000)])
+@pytest.mark.parametrize(
+    "asked", [{"sampler": "heun"}, {"guidance": Guidance("classifier", 1, "c")}]
+)
+def test_the_spacing_that_is_advised_at_pure_noise_does_work(asked, spacing, n_steps):
+    [reason] = conflicts(spec(n_steps=n_steps, spacing=spacing, **asked), ZERO)
+    advised = re.search(r"choose (\w+)$", reason)[1]
+    assert advised != spacing
+    assert conflicts(spec(n_steps=n_steps, spacing=advised, **asked), ZERO) == []
