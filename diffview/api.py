@@ -26,8 +26,8 @@ from torch import Tensor
 from diffview import places
 from diffview.engine import samplers, session
 from diffview.engine.guidance import Classifier
-from diffview.engine.options import Value
-from diffview.engine.spec import Guidance, declared_options, parse_seeds
+from diffview.engine.options import INTERVAL, Value
+from diffview.engine.spec import Curve, Guidance, declared_options, parse_seeds
 from diffview.errors import InputError
 from diffview.models import catalog, guides, sampling
 from diffview.models.sampling import Label, Model, Prompt
@@ -110,14 +110,22 @@ class Run(Stepping):
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the run as a session, for `load`, the window and the command line.
 
-        Raises InputError when the file is there already, unless `overwrite` is true.
+        Raises InputError when the file is there already, unless `overwrite` is true, and where
+        none can be made.
         """
         file = places.expanded(path)
         if file.exists() and not overwrite:
             raise InputError(
                 f"{file} is there already: choose another name, or save it with overwrite=True"
             )
-        session.save(self.trajectory, file, self.about)
+        try:
+            session.save(self.trajectory, file, self.about)
+        except OSError as error:
+            why = error.strerror or error
+            raise InputError(
+                f"{file} cannot be written ({why}): choose a folder that is there and can be "
+                "written to"
+            ) from error
 
     def _guided(self, name: str) -> Tensor | None:
         return torch.from_numpy(self.trajectory.stack(name)) if self.trajectory.guided else None
@@ -187,7 +195,7 @@ def sample(
     guide_card, opened_guide = guide_of(guide, ready)
     chosen = _number_or_more(guidance)
     if not isinstance(chosen, Guidance):
-        points = tuple(sorted((float(lam), float(factor)) for lam, factor in curve))
+        points = _points(curve)
         chosen = guides.guidance(
             ready.card, kind=guidance_kind, scale=chosen, guide=guide_card, curve=points
         )
@@ -318,8 +326,29 @@ def _with_interval(
 ) -> Mapping[str, Value] | None:
     if interval is None:
         return options
-    low, high = interval
-    return {**(options or {}), "interval": f"{float(low)!r}, {float(high)!r}"}
+    if "interval" in (options or {}):
+        raise InputError("interval and options['interval'] say the same: give one of them")
+    try:
+        ends = tuple(interval)
+    except TypeError:
+        ends = ()
+    if isinstance(interval, str) or len(ends) != 2:
+        raise InputError(
+            f"interval = {interval!r} is not two numbers: give the σ/α above which and up to "
+            "which guidance acts, such as (0.19, 1.61)"
+        )
+    return {**(options or {}), "interval": INTERVAL.checked(ends)}
+
+
+def _points(curve: Any) -> Curve:
+    """The knots of a guidance curve by rising lambda."""
+    try:
+        return tuple(sorted((float(lam), float(factor)) for lam, factor in curve))
+    except (TypeError, ValueError):
+        raise InputError(
+            f"curve = {curve!r} is no guidance curve: give points (log(alpha / sigma), factor), "
+            "such as [(-4, 0), (0, 1), (3, 0.5)]"
+        ) from None
 
 
 def _noise(noise: Tensor | ArrayLike) -> Any:

@@ -331,3 +331,46 @@ def test_explore_hands_a_model_or_a_run_to_the_window(model, monkeypatch):
     run = diffview.sample(model, steps=1)
     assert diffview.explore(model) == diffview.explore(run) == 0
     assert shown == [{"model": model}, {"model": model, "run": run}]
+
+
+@pytest.mark.parametrize("times", ["900, 500, 100", [900, 500, 100], (900, 500, 100.0)])
+def test_times_are_a_text_or_numbers_of_any_sequence(model, times):
+    run = diffview.sample(model, spacing="list", options={"times": times})
+    assert run.t.tolist() == [900, 500, 100, 0]
+
+
+@pytest.mark.parametrize("interval", [(0.2, 1.5), [0.2, 1.5], np.array([0.2, 1.5])])
+def test_an_interval_is_two_numbers_of_any_sequence(conditional, interval):
+    for more in ({"interval": interval}, {"options": {"interval": interval}}):
+        run = diffview.sample(conditional, label=1, steps=2, **more)
+        assert run.spec.option("interval") == "0.20000000000000001, 1.5"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"interval": (1,)}, "interval = (1,) is not two numbers"),
+        ({"interval": 3}, "interval = 3 is not two numbers"),
+        ({"interval": (1, "x")}, "interval = x is not a number"),
+        ({"options": {"interval": [1]}}, "interval = [1] has 1 number; it takes 2"),
+        ({"options": {"interval": [0, 1]}, "interval": (0, 1)}, "say the same"),
+        ({"curve": [(0,)]}, "curve = [(0,)] is no guidance curve"),
+        ({"curve": 3}, "curve = 3 is no guidance curve"),
+        ({"options": {"eta": None}}, "eta = None is not a number"),
+        ({"options": {"eta": [0, 1]}}, "eta = [0, 1] is a list; it takes"),
+        ({"options": {"times": [900, None]}, "spacing": "list"}, "times = None is not a number"),
+        ({"sampler": ""}, "unknown sampler ''"),
+        ({"spacing": ""}, "unknown spacing ''"),
+        ({"seeds": ""}, "seeds '' cannot be read"),
+    ],
+)
+def test_an_argument_of_the_wrong_form_is_refused_by_its_name(conditional, wrong, told):
+    with pytest.raises(InputError) as refused:
+        diffview.sample(conditional, label=1, steps=2, **wrong)
+    assert told in str(refused.value)
+
+
+def test_a_run_that_cannot_be_saved_says_where_and_what_to_do(model, tmp_path):
+    run = diffview.sample(model, steps=1)
+    with pytest.raises(InputError, match=r"nowhere.*cannot be written.*choose a folder"):
+        run.save(tmp_path / "nowhere" / "x.dvsession")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from diffview.errors import InputError
@@ -39,22 +40,28 @@ class Option:
         high = "any" if self.high is None else f"{self.high:g}"
         return ("numbers from " if isinstance(self.default, str) else "") + f"{low} to {high}"
 
-    def checked(self, value: Value) -> Value:
-        """`value` as this option's own type. Raises InputError when it is not allowed."""
+    def checked(self, value: Value | Iterable[float]) -> Value:
+        """`value` as this option's own type; a list may come as text or as numbers.
+
+        Raises InputError when it is not allowed.
+        """
+        if isinstance(self.default, str) and not self.choices:
+            return self._checked_list(value)
+        if isinstance(value, Iterable) and not isinstance(value, str):
+            raise InputError(f"{self.name} = {value} is a list; it takes {self.allowed}")
         if self.choices:
             return self._checked_choice(value)
         if isinstance(self.default, bool):
             return self._checked_switch(value)
-        if isinstance(self.default, str):
-            return self._checked_list(value)
         return self._checked_number(value)
 
-    def _checked_list(self, value: Value) -> str:
-        words = str(value).replace(",", " ").split()
+    def _checked_list(self, value: Value | Iterable[float]) -> str:
+        words = _words(value)
         if words and not self.counts[0] <= len(words) <= self.counts[1]:
             fewest, most = self.counts
             count = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-            raise InputError(f"{self.name} = {value} has {len(words)} numbers; it takes {count}")
+            has = "1 number" if len(words) == 1 else f"{len(words)} numbers"
+            raise InputError(f"{self.name} = {value} has {has}; it takes {count}")
         # 17 digits tell any two floats apart, so the text is the same after reading it again.
         return ", ".join(f"{self._checked_number(word):.17g}" for word in words)
 
@@ -73,7 +80,7 @@ class Option:
     def _checked_number(self, value: Value) -> int | float:
         try:
             number = float(value)
-        except ValueError:
+        except (TypeError, ValueError):
             raise InputError(f"{self.name} = {value} is not a number") from None
         except OverflowError:  # a whole number that no float can hold
             number = math.inf
@@ -86,6 +93,12 @@ class Option:
         if not number.is_integer():
             raise InputError(f"{self.name} = {value} is not a whole number")
         return int(number)
+
+
+def _words(value: Value | Iterable[float]) -> list[Value]:
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return list(value)
+    return [*str(value).replace(",", " ").split()]
 
 
 def numbers(text: Value) -> tuple[float, ...]:

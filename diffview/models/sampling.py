@@ -104,7 +104,7 @@ def spec_for(
     if condition is None and card.needs_condition:
         needs = "a prompt" if card.takes_text else f"a label: {_classes(card)}"
         raise InputError(f"model '{card.id}' cannot do without a condition: give {needs}")
-    name = sampler or default(card, "sampler")
+    name = default(card, "sampler") if sampler is None else sampler
     if card.by_token and spacing is not None:
         raise InputError(
             f"model '{card.id}' writes every token once, in reading order: there is no spacing to "
@@ -119,7 +119,7 @@ def spec_for(
             model_id=card.id,
             sampler=name,
             n_steps=default(card, "steps") if steps is None else steps,
-            spacing=spacing or default(card, "spacing"),
+            spacing=default(card, "spacing") if spacing is None else spacing,
             guidance=guided,
             condition=condition,
             negative=negative_prompt,
