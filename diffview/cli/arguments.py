@@ -86,6 +86,7 @@ def assignment(text: str) -> tuple[str, str]:
 
 def curve(text: str) -> tuple[tuple[float, float], ...]:
     """Knots λ:factor between commas, by rising λ."""
+    word(text)
     try:
         # Here, not above: it brings numpy along, which --version and --help do without.
         from diffview.models import guides
@@ -93,6 +94,13 @@ def curve(text: str) -> tuple[tuple[float, float], ...]:
         return guides.curve_from(text)
     except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def word(text: str) -> str:
+    """Anything but nothing: an unset variable of the shell must not pass for a flag left out."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("an empty value: give one, or leave the flag out")
+    return text
 
 
 def path(text: str) -> Path:

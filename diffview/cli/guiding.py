@@ -19,17 +19,20 @@ def add_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--guidance-kind",
         metavar="NAME",
+        type=arguments.word,
         help=f"any of {', '.join(Guidance.KINDS)} (cfg with a condition; what --guide is for)",
     )
     group.add_argument(
         "--guide",
         metavar="ID|FILE",
+        type=arguments.word,
         help="the second model: a classifier, or for autoguidance a weaker model of the same "
         "pictures",
     )
     group.add_argument(
         "--interval",
         metavar="LOW,HIGH",
+        type=arguments.word,
         help="guide only where σ/α is above the first and not above the second: 0.19,1.61",
     )
     group.add_argument(

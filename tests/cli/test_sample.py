@@ -359,6 +359,25 @@ def test_a_session_where_no_file_can_be_made_is_refused_before_sampling(sample, 
     assert "/proc/x.dvsession cannot be made" in told.err and not told.out
 
 
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "model",
+        "label",
+        "sampler",
+        "spacing",
+        "seeds",
+        "curve",
+        "interval",
+        "guide",
+        "guidance-kind",
+    ],
+)
+def test_an_empty_value_is_not_a_flag_left_out(flag, sample, capsys):
+    assert sample(f"--{flag}", "", "--out", "out") == 2
+    assert f"--{flag}: an empty value: give one" in capsys.readouterr().err
+
+
 def test_a_model_that_breaks_at_once_leaves_nothing(sample, tmp_path, capsys, monkeypatch):
     breaking_at(0, monkeypatch, boom)
     assert sample("--steps", "6", "--out", "out") == 1
