@@ -38,12 +38,9 @@ class Shot:
 
 SHOTS = (
     Shot("window-dark.png", "dark"),
-    Shot("window-light.png", "light"),
     Shot("anatomy.png", "dark", "weights"),
     Shot("plane.png", "dark", "manifold", 1),
-    Shot("by-heart.png", "light", "score", 1),
     Shot("classifiers.png", "dark", "classifier-guidance", 2),
-    Shot("codebook.png", "light", "fewer-dimensions"),
     Shot("lesson.png", "light", "one-step", 0, open=True),
 )
 SHOWN_STEP = 24
