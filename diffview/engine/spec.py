@@ -174,7 +174,11 @@ class RunSpec:
         return scale if factor == 1 else neutral + factor * (scale - neutral)
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON value `from_json` reads back to an equal spec."""
+        """A JSON value `from_json` reads back to an equal spec.
+
+        Options that were left alone are there with the defaults of today, which then hold for
+        this run whatever a later release has for defaults.
+        """
         condition = list(self.condition) if isinstance(self.condition, tuple) else self.condition
         return {
             "version": SPEC_VERSION,
@@ -192,8 +196,13 @@ class RunSpec:
             "negative": self.negative,
             "seeds": list(self.seeds),
             "options": dict(self.options),
+            "defaults": self._defaults(),
             "origin": None if self.origin is None else self.origin.to_json(),
         }
+
+    def _defaults(self) -> dict[str, Value]:
+        given = dict(self.options)
+        return {name: o.default for name, o in self.declared().items() if name not in given}
 
 
 def declared_options(sampler: str) -> dict[str, Option]:
@@ -331,10 +340,13 @@ def from_json(value: object) -> RunSpec:
 
 
 def _spec_from(value: Mapping[str, Any], version: int) -> RunSpec:
-    options = _typed(value["options"], dict)
+    sampler = _typed(value["sampler"], str)
+    # Of files that do not tell their defaults those of today hold.
+    defaults = _typed(value.get("defaults", {}), dict)
+    options = {**_unlike_today(defaults, sampler), **_typed(value["options"], dict)}
     return RunSpec(
         model_id=_typed(value["model_id"], str),
-        sampler=_typed(value["sampler"], str),
+        sampler=sampler,
         n_steps=_typed(value["n_steps"], int),
         spacing=_typed(value["spacing"], str),
         guidance=_guidance_from(value["guidance"], version),
@@ -344,6 +356,15 @@ def _spec_from(value: Mapping[str, Any], version: int) -> RunSpec:
         negative=_typed(value["negative"], (str, type(None))) if version >= 3 else None,
         origin=origin.from_json(value["origin"], from_json) if version >= 3 else None,
     )
+
+
+def _unlike_today(defaults: Mapping[str, Any], sampler: str) -> dict[str, Any]:
+    declared = declared_options(sampler)
+    return {
+        name: value
+        for name, value in defaults.items()
+        if name in declared and value != declared[name].default
+    }
 
 
 def _guidance_from(value: Mapping[str, Any], version: int) -> Guidance:

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -101,6 +102,34 @@ def test_what_is_no_recipe_is_refused(value):
         from_json(value)
 
 
+def test_a_recipe_keeps_the_defaults_it_was_made_with_whatever_later_ones_are(monkeypatch):
+    """Of samplers and of every run: a recipe without them would sample otherwise one day."""
+    run = RunSpec("m", "ddpm", guidance=Guidance("cfg", 3.0), options=(("rescale", 0.7),))
+    text = json.dumps(run.to_json())
+    assert from_json(json.loads(text)) == run
+    declared = spec.declared_options
+
+    def later(sampler):
+        changed = {"rescale_space": "eps", "variance": "large", "rescale": 0.3}
+        return {
+            name: replace(option, default=changed.get(name, option.default))
+            for name, option in declared(sampler).items()
+        }
+
+    monkeypatch.setattr(spec, "declared_options", later)
+    read = from_json(json.loads(text))
+    found = {name: read.option(name) for name in ("rescale_space", "variance", "rescale")}
+    assert found == {"rescale_space": "v", "variance": "small", "rescale": 0.7}
+    assert from_json(read.to_json()) == read
+
+
+def test_a_recipe_of_before_defaults_were_kept_is_read():
+    run = RunSpec("m", options=(("eta", 0.5),))
+    document = run.to_json()
+    del document["defaults"]
+    assert from_json(document) == run
+
+
 def test_options_take_their_declared_types_and_defaults():
     run = checked(RunSpec("m", options=(("rederive_eps", "false"), ("eta", "0.5"))))
     assert run.options == (("eta", 0.5), ("rederive_eps", False))
@@ -188,7 +217,7 @@ def test_a_recipe_without_a_proper_version_is_not_ours(version):
         from_json(RunSpec("m").to_json() | {"version": version})
 
 
-@pytest.mark.parametrize("key", sorted(set(RunSpec("m").to_json()) - {"version"}))
+@pytest.mark.parametrize("key", sorted(set(RunSpec("m").to_json()) - {"version", "defaults"}))
 def test_a_recipe_with_a_part_missing_is_damaged_and_names_it(key):
     document = RunSpec("m").to_json()
     del document[key]
