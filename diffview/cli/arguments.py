@@ -33,14 +33,29 @@ class Parser(argparse.ArgumentParser):
         """The values of `args`. Raises InputError."""
         values, rest = self.parse_known_args(args, namespace)
         if rest:
-            self.error(self._unknown(rest[0]))
+            self.error(self._unknown(*rest[:2]))
         return values
 
-    def _unknown(self, word: str) -> str:
-        name = word.partition("=")[0]
+    def _unknown(self, word: str, after: str = "...") -> str:
+        name, equals, value = word.partition("=")
+        option = name.lstrip("-").replace("-", "_")
+        if "--option" in self._option_string_actions and _is_option(option):
+            return (
+                f"'{word}' is an option of samplers: write --option "
+                f"{option}={value if equals else after}"
+            )
         close = get_close_matches(name, self._option_string_actions, n=1)
         hint = f": did you mean {close[0]}?" if close and name.startswith("-") else ""
         return f"'{word}' is not known here{hint}"
+
+
+def _is_option(name: str) -> bool:
+    # Here, not above: it brings numpy along, which --version and --help do without.
+    from diffview.engine import samplers
+    from diffview.engine.spec import declared_options
+
+    every = samplers.every() | samplers.by_token()
+    return any(name in declared_options(sampler) for sampler in every)
 
 
 def number(text: str) -> float:

@@ -380,8 +380,9 @@ def _tell_end(
         device=device,
     )
     samples = "1 sample" if spec.batch == 1 else f"{spec.batch} samples"
+    steps = "1 step" if spec.n_steps == 1 else f"{spec.n_steps} steps"
     report.result(
-        f"{samples} of {_subject(plan)} by {spec.sampler} in {spec.n_steps} steps on {device}: "
+        f"{samples} of {_subject(plan)} by {spec.sampler} in {steps} on {device}: "
         f"NFE {trajectory.nfe}, {ms_per_step:.1f} ms/step, {sum(seconds):.1f} s"
     )
     report.result(f"wrote {exporting.listed(files)}")

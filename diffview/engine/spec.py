@@ -225,9 +225,7 @@ def checked(spec: RunSpec) -> RunSpec:
     options = {}
     for name, value in spec.options:
         if name not in declared:
-            raise InputError(
-                f"sampler '{spec.sampler}' has no option '{name}'; it has {', '.join(declared)}"
-            )
+            raise InputError(_no_option(spec.sampler, name, declared))
         options[name] = declared[name].checked(value)
     _check_numbers(spec, options)
     return RunSpec(
@@ -242,6 +240,13 @@ def checked(spec: RunSpec) -> RunSpec:
         negative=spec.negative,
         origin=origin.checked(spec, checked),
     )
+
+
+def _no_option(sampler: str, name: str, declared: Mapping[str, Option]) -> str:
+    every = samplers.every() | samplers.by_token()
+    having = ", ".join(one for one in every if name in declared_options(one))
+    others = f" (those that have it: {having})" if having else ""
+    return f"sampler '{sampler}' has no option '{name}'{others}; it has {', '.join(declared)}"
 
 
 def _check_numbers(spec: RunSpec, options: Mapping[str, Value]) -> None:

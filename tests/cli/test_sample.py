@@ -378,6 +378,23 @@ def test_an_empty_value_is_not_a_flag_left_out(flag, sample, capsys):
     assert f"--{flag}: an empty value: give one" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [("--eta", "0.5"), ("--eta=0.5",)])
+def test_an_option_of_samplers_as_a_flag_is_told_how_to_be_written(words, sample, capsys):
+    assert sample("--out", "out", *words) == 2
+    assert "write --option eta=0.5" in capsys.readouterr().err
+
+
+def test_one_step_is_no_plural(sample, capsys):
+    assert sample("--steps", "1", "--out", "out") == 0
+    assert "by ddim in 1 step on" in capsys.readouterr().out
+
+
+def test_an_option_that_other_samplers_have_says_which(sample, capsys):
+    assert sample("--out", "out", "--option", "churn=5") == 2
+    told = capsys.readouterr().err
+    assert "sampler 'ddim' has no option 'churn' (those that have it: euler)" in told
+
+
 def test_a_model_that_breaks_at_once_leaves_nothing(sample, tmp_path, capsys, monkeypatch):
     breaking_at(0, monkeypatch, boom)
     assert sample("--steps", "6", "--out", "out") == 1

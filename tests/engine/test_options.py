@@ -89,7 +89,7 @@ def test_a_list_of_numbers_is_read_and_read_again_the_same(given, value):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("1", "interval = 1 has 1 numbers; it takes 2"),
+        ("1", "interval = 1 has 1 number; it takes 2"),
         ("1 2 3", "has 3 numbers; it takes 2"),
         ("a b", "interval = a is not a number"),
         ("-1 2", "interval = -1 is outside 0 to 1e"),

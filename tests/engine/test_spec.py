@@ -184,7 +184,7 @@ def test_of_an_option_given_twice_the_last_counts():
         ),
         ({"guidance": Guidance(curve=((0.0, 1.0),) * 10_001)}, "at most 10000 knots"),
         ({"options": (("interval", "2, 1"),)}, "interval 2 to 1 is empty: give the smaller"),
-        ({"options": (("interval", "1"),)}, "has 1 numbers; it takes 2"),
+        ({"options": (("interval", "1"),)}, "has 1 number; it takes 2"),
         ({"seeds": ()}, "0 samples cannot be drawn: give 1 to 4096 seeds"),
         ({"seeds": tuple(range(4097))}, "4097 samples cannot be drawn"),
         ({"seeds": (-1,)}, "seed -1 is outside 0 to 9223372036854775807"),
