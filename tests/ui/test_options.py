@@ -215,3 +215,18 @@ def test_what_cannot_be_run_is_not_offered_and_the_hint_says_why(make_session):
     )
     controller.choose_option("times", "500, 20")
     assert window.run_button.isEnabled() and "Cannot" not in window.run_button.toolTip()
+
+
+def test_run_takes_text_that_was_typed_but_not_entered(make_session, qtbot, monkeypatch):
+    session = make_session()
+    window, controller = session.window, session.controller
+    monkeypatch.setattr(controller, "request_run", lambda *_, **__: None)
+    controller.choose_spacing("list")
+    controller.choose_option("times", "900")
+    window.sampling_panel.fold.button.setChecked(True)
+    field = knob(session, "times")
+    field.setFocus()
+    field.selectAll()
+    qtbot.keyClicks(field, "800, 400")
+    window.commands.do("run")
+    assert controller.spec.option("times") == "800, 400"
