@@ -58,7 +58,7 @@ def conflicts(spec: RunSpec, facts: Facts) -> list[str]:
         return [*_of_tokens(spec, facts), *_of_guidance(spec, facts), *_changed_idle(spec, facts)]
     try:
         _check_churn(spec)
-        first = spec.levels(facts.schedule)[0]
+        first = spec.levels(facts.schedule)[spec.origin.step if spec.origin else 0]
     except InputError as error:
         return [str(error)]
     return [

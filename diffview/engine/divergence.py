@@ -32,7 +32,7 @@ def warning(spec: RunSpec, schedule: Schedule) -> str:
     info = samplers.find(spec.sampler)
     if info.stochastic:
         return ""
-    levels = spec.levels(schedule)
+    levels = spec.levels(schedule)[spec.origin.step if spec.origin else 0 :]
     # A grid of longer steps is worse: where it does well, the whole one does.
     if len(levels) > ENOUGH + 1 and _spread(spec, schedule, _coarser(levels)) <= TOO_WIDE:
         return ""

@@ -1,12 +1,14 @@
 """Conflicts: every combination without sense has one reason, and what has sense has none."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffview.engine import samplers, schedules, spacings
+from diffview.engine import divergence, samplers, schedules, spacings
+from diffview.engine.origin import Origin
 from diffview.engine.spec import (
     Facts,
     Guidance,
@@ -136,6 +138,18 @@ def test_what_makes_sense_has_no_reason_against_it(run, facts):
 def test_ddim_without_eta_adds_no_noise():
     assert "noise_path" in idle(spec(eta=0.0), LINEAR)
     assert "noise_path" not in idle(spec(eta=0.1), LINEAR)
+
+
+@pytest.mark.parametrize(
+    "own",
+    [spec("heun"), spec(guidance=Guidance("classifier", 1, "c"))],
+    ids=["heun", "classifier"],
+)
+def test_a_branch_is_judged_from_where_it_leaves_and_not_by_the_start_of_its_parent(own):
+    branch = [replace(own, origin=Origin(spec(), step)) for step in (0, 4)]
+    assert len(conflicts(branch[0], ZERO)) == 1  # that one begins with pure noise itself
+    assert conflicts(branch[1], ZERO) == []
+    assert divergence.warning(branch[1], ZERO.schedule) == ""
 
 
 @pytest.mark.parametrize("facts", [LINEAR, ZERO, FLOW])

@@ -58,14 +58,15 @@ def heun(
 ) -> Generator[Step, None, None]:
     """Sample along `levels` (N + 1, the last clean) from x (B, *D).
 
-    Raises InputError when the first level is pure noise.
+    Raises InputError when the level it begins at is pure noise.
     """
-    if levels[0].alpha == 0 and len(levels) > 2:
+    first = first_index(past)
+    if levels[first].alpha == 0 and len(levels) > first + 2:
         raise InputError(
             "Heun's step is not defined from pure noise (alpha = 0): choose flow_heun or another "
             "sampler, a spacing that starts lower, or a schedule that keeps some signal"
         )
-    for i in range(first_index(past), len(levels) - 1):
+    for i in range(first, len(levels) - 1):
         level, target = levels[i], levels[i + 1]
         estimate = denoise(x, level)
         move = straight(level, target)
