@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Qt, Slot
 
+from diffview.engine.spec import RunSpec
 from diffview.engine.trajectory import Trajectory
 from diffview.errors import InputError
 from diffview.lessons import lesson
@@ -151,24 +152,36 @@ class Teaching(QObject):
         reason = self._lacking(setup)
         if reason:
             raise InputError(reason)
+        spec = self._spec(setup)  # before anything is moved: what is refused leaves all as it was
+        central = self._window.central
+        if (
+            setup.page
+            and setup.page not in central.workspace(setup.workspace or central.name).pages
+        ):
+            raise InputError(f"workspace '{setup.workspace}' has no page '{setup.page}'")
+        if spec is not None:
+            problem = self._store.restore(state.from_spec(spec))
+            if problem:
+                raise InputError(problem)
         if setup.workspace:
-            self._window.central.go_to(setup.workspace)
+            central.go_to(setup.workspace)
         if setup.page:
-            self._window.central.current.turn_to(setup.page)
-        self._to_show = setup
-        if not setup.model:
-            self._look(setup)
-            return
-        card, judge = self._card(setup), self._judge(setup)
-        spec = setup.spec(card, judge)
-        problem = self._store.restore(state.from_spec(spec))
-        if problem:
-            raise InputError(problem)
+            central.current.turn_to(setup.page)
+        self._show(setup, spec)
+
+    def _spec(self, setup: Setup) -> RunSpec | None:
+        """The run to make; None where the set-up looks at the one that is there."""
+        return setup.spec(self._card(setup), self._judge(setup)) if setup.model else None
+
+    def _show(self, setup: Setup, spec: RunSpec | None) -> None:
+        """Look at the run of `spec`, made now unless it is the one that is there."""
         shown = self._store.run
-        if shown is not None and shown.complete and shown.spec == self._store.spec:
+        there = shown is not None and shown.complete and shown.spec == self._store.spec
+        if spec is None or there:
             self._look(setup)
         else:
-            self._store.request_run(show_step=setup.step(spec, card))
+            self._to_show = setup
+            self._store.request_run(show_step=setup.step(spec, self._card(setup)))
 
     @Slot(object)
     def _on_run_replaced(self, run: Trajectory) -> None:

@@ -25,6 +25,13 @@ step: 1
 left: eps
 ```
 
+```setup Refused
+model: fake
+steps: 900000
+left: score
+workspace: forward
+```
+
 ```setup Not here
 model: nobody-has-it
 ```
@@ -103,6 +110,17 @@ def test_a_lesson_sets_the_window_up_and_brings_back_what_was(qtbot, session, te
     assert not teaching.dock.way_back.isEnabled()
 
 
+def test_a_setup_that_is_refused_leaves_everything_as_it_was(wait, session, teaching):
+    c = session.controller
+    choices, look, name = c.choices, c.look, session.window.central.name
+    button(teaching, "Refused").click()
+    assert (c.choices, c.look, session.window.central.name) == (choices, look, name)
+    assert not teaching.dock.way_back.isEnabled()
+    c.request_run()
+    wait(lambda: not c.activity.busy)
+    assert c.look.panes == look.panes
+
+
 def test_what_is_not_here_is_greyed_out_with_the_reason(session, teaching):
     absent = button(teaching, "Not here")
     assert not absent.isEnabled()
@@ -110,7 +128,7 @@ def test_what_is_not_here_is_greyed_out_with_the_reason(session, teaching):
 
 
 def test_an_answer_is_hidden_until_it_is_asked_for(session, teaching):
-    answer = teaching.dock.page.findChild(object, "lessonAnswer3")
+    answer = teaching.dock.page.findChild(object, "lessonAnswer4")
     assert answer.isHidden()
     button(teaching, "Show the answer").click()
     assert not answer.isHidden()
