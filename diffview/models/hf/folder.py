@@ -74,6 +74,8 @@ ATTENTION = (None, "eager", "sdpa")
 
 CONFIG_FILES = {"scheduler": "scheduler_config.json", "tokenizer": "tokenizer_config.json"}
 
+UNREAD = ("special_tokens_map_file",)
+"""Where a file lay on its author's machine, as published models say; no library reads it there."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -200,7 +202,7 @@ def _part(root: Path, name: str, cls: str) -> Part:
     kind = "scheduler" if _is_scheduler(cls) else "tokenizer" if "Tokenizer" in cls else ""
     config_file = inside(root, name, CONFIG_FILES.get(kind, "config.json"))
     for file in sorted(folder.iterdir()):  # links are looked at before anything is read
-        inside(root, name, file.name)
+        _refuse_way_out(root, file)
     config = read_json(config_file)
     check_config(config, config_file)
     stated = config.get("_class_name", cls)
@@ -221,12 +223,16 @@ def inside(root: Path, *names: str) -> Path:
                 f"{root}: {name!r} is no name of a file or folder in it, so it is not opened"
             )
     path = root.joinpath(*names)
+    _refuse_way_out(root, path)
+    return path
+
+
+def _refuse_way_out(root: Path, path: Path) -> None:
     homes = [root.resolve()]
     if root.parent.name == "snapshots":
         homes.append((root.parent.parent / "blobs").resolve())
     if not any(path.resolve().is_relative_to(home) for home in homes):
         raise InputError(f"{path} is a link that leads out of the model's folder: not opened")
-    return path
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -255,8 +261,10 @@ def _refuse_code(value: object, path: Path) -> None:
             raise InputError(
                 f"{path}: {key} {json.dumps(found)[:60]} would fetch code; known are eager, sdpa"
             )
-        if key.endswith("_file") and isinstance(found, str) and not _NAME.fullmatch(found):
-            raise InputError(f"{path}: {key} {found!r} leads out of the folder: not opened")
+        if key.endswith(("_file", "_files")) and key not in UNREAD:
+            for name in found if isinstance(found, list) else [found]:
+                if isinstance(name, str) and not _NAME.fullmatch(name.removeprefix("./")):
+                    raise InputError(f"{path}: {key} {name!r} leads out of the folder: not opened")
 
 
 def check_config(config: Mapping[str, Any], path: Path) -> None:

@@ -108,10 +108,33 @@ def test_an_attention_that_would_be_fetched_is_refused(edited):
     refused(folder, 'attn_implementation "kernels-community/evil" would fetch code')
 
 
-def test_a_tokenizer_that_names_a_file_elsewhere_is_refused(edited):
-    change = {"vocab_file": "../../secret.json"}
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("vocab_file", "../../secret.json"),
+        ("merges_file", "/etc/passwd"),
+        ("fast_tokenizer_files", ["tokenizer.json", "../../secret.json"]),
+    ],
+)
+def test_a_tokenizer_that_names_a_file_elsewhere_is_refused(edited, key, value):
+    folder = edited("tokenizer/tokenizer_config.json", lambda v: v.update({key: value}), "sd")
+    name = value[1] if isinstance(value, list) else value
+    refused(folder, f"{key} '{name}' leads out of the folder")
+
+
+@pytest.mark.parametrize("value", ["./special_tokens_map.json", "/home/author/map.json"])
+def test_where_an_authors_own_file_lay_keeps_no_model_from_opening(edited, value):
+    """As published with Stable Diffusion 1.5 and 2: no library reads that file there."""
+    change = {"special_tokens_map_file": value}
     folder = edited("tokenizer/tokenizer_config.json", lambda v: v.update(change), "sd")
-    refused(folder, "vocab_file '../../secret.json' leads out of the folder")
+    assert hf.card(folder).family
+
+
+def test_files_that_a_desktop_leaves_in_a_folder_do_no_harm(copied):
+    folder = copied()
+    for name in (".DS_Store", "config (1).json", "._config.json"):
+        (folder / "unet" / name).write_bytes(b"")
+    assert hf.card(folder).family
 
 
 def test_a_configuration_of_another_class_is_refused(edited):
