@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 DECODED, PREVIEW = "decoded", "preview"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Lens:
     """picture: latents (B, *D) -> pictures (B, *P), P being `shape`; the name is told with them.
+
+    Each is equal to itself alone: what is behind two of one name need not be comparable.
 
     Safe to call from several threads.
     """

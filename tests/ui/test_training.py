@@ -235,7 +235,7 @@ def test_a_saved_model_is_listed_chosen_and_runs(enter, wait, make_session, sett
     lab.head.stop.click()
     assert catalog.find("two-moons!").path.parent == catalog.models_folder()
     again = make_session(settings=Settings(settings._path))
-    assert "two-moons!" in [card.id for card in again.controller.cards]
+    wait(lambda: "two-moons!" in [card.id for card in again.controller.cards])
 
 
 def test_a_name_that_is_taken_is_refused(enter, wait):
