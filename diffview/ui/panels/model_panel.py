@@ -28,7 +28,8 @@ from diffview.ui.panels.fold import Fold
 
 ID_ROLE = Qt.ItemDataRole.UserRole
 ROW_HEIGHT = 28
-MAX_ROWS = 4
+MAX_ROWS = 3.5
+"""The last one is cut, which says that there are more below."""
 DEVICES = ("auto", "cpu", "cuda", "mps")
 FACTS_HEIGHT = 260
 """Of the list of facts, where it is not shorter (px)."""
@@ -140,7 +141,7 @@ class ModelPanel(Card):
                 item.setToolTip(card.description)
                 self.list.addItem(item)
         rows = max(1, min(self.list.count(), MAX_ROWS))
-        self.list.setFixedHeight(rows * ROW_HEIGHT + 8)
+        self.list.setFixedHeight(round(rows * ROW_HEIGHT) + 8)
         self._mark(before)
 
     def _mark(self, model_id: str) -> None:
