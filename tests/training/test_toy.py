@@ -6,10 +6,11 @@ import torch
 
 from diffview.engine import schedules
 from diffview.errors import InputError
-from diffview.models.exact.fields import error_map
+from diffview.frames.plane_error import plane_error
 from diffview.models.exact.grid import square
 from diffview.models.exact.mixture import mixture, points
 from diffview.models.exact.mixture_denoiser import MixtureDenoiser
+from diffview.models.exact.plane import guided_field
 from diffview.models.exact.toys import mixture_card
 from diffview.training.toy import BINS, ToySettings, least_loss, train_toy
 
@@ -29,7 +30,8 @@ def test_training_nears_the_exact_field(prediction):
     *_, last = train_toy(DATA, model.card, settings)
     level = model.schedule.level(0.4 if prediction == "flow" else 400)
     # The classes lie 1.1 apart; to say nothing but the mean of both is wrong by 0.5.
-    assert error_map(last.model, model, square(1.5, 20), level, 1).mean < 0.15
+    fields = (guided_field(one, square(1.5, 20), level, 1) for one in (last.model, model))
+    assert plane_error(*fields, 1.0).mean < 0.15
 
 
 def _fields(settings):

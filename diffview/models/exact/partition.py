@@ -51,14 +51,6 @@ class Partition:
         """Whether the whole grid was summed."""
         return self.done == self.total
 
-    def evaluations_in(self, dims: int) -> int:
-        """How many evaluations the same fineness takes in other dimensions."""
-        return int(self.per_axis**dims)
-
-    def seconds_in(self, dims: int) -> float:
-        """How long that would take at the speed measured here."""
-        return self.evaluations_in(dims) * self.seconds / max(1, self.done)
-
 
 @torch.no_grad()
 def partition(energy: Energy, grid: Grid) -> Generator[Partition, None, None]:

@@ -22,11 +22,11 @@ from diffview.engine.denoiser import Denoiser
 from diffview.engine.levels import NoiseLevel
 from diffview.engine.schedules import Schedule
 from diffview.errors import InputError
+from diffview.models.exact.distance import Distance, distance
 from diffview.models.exact.fields import KnowsDensity, condition, estimate, velocity
 from diffview.models.exact.grid import Float64, Grid
 from diffview.models.exact.mixture import Mixture
 from diffview.models.exact.mixture_denoiser import MixtureDenoiser
-from diffview.models.exact.tilted import Distance, distance
 
 TINY = 1e-280
 """Sums of products below this have lost digits."""
@@ -193,6 +193,10 @@ class Gap:
 
 def gap(field: GuidedField, gamma: float, points: Float64, fold: int = 3) -> Gap:
     """Count points (n, 2) and weigh them against p_gamma of the field.
+
+    At each level alone the guided score is that of p_gamma, but the p_gamma of the levels are not
+    the noised versions of one another, so guided sampling does not end in p_gamma of the data
+    (Bradley & Nakkiran 2024, arXiv 2408.09000): this says by how much.
 
     `fold` x `fold` cells of the field's grid become one, so that a narrow density is summed and
     not guessed from one place. Raises InputError for a model that knows no density.

@@ -54,6 +54,22 @@ def test_many_of_a_gaussian_have_its_mean_and_width(exact_model):
     np.testing.assert_allclose(end.std(axis=0), 0.2, rtol=0.05)
 
 
+def test_many_end_in_the_known_mean_and_covariance_for_a_sampler_with_noise(exact_model):
+    data = mixture([[-0.5, 0.0], [0.4, 0.3]], 0.03, weights=[1, 2])
+    model = exact_model(data)
+    spec = sampling.spec_for(model.card, steps=200, sampler="ddpm", seeds=[0])
+    end = followed(model, spec, 20_000)[0].at(200)
+    mean, cov = data.moments()
+    np.testing.assert_allclose(end.mean(axis=0), mean, atol=0.02)
+    np.testing.assert_allclose(np.cov(end.T), cov, atol=0.02)
+
+
+def test_equal_recipes_give_equal_particles(model):
+    spec = sampling.spec_for(model.card, steps=3, sampler="ddpm", seeds=[0])
+    one, two = (followed(model, spec, 10)[0].paths for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+
+
 def test_several_classes_are_dealt_out_in_turn(model):
     spec = sampling.spec_for(model.card, steps=2, label=[0, 2], guidance=1.0, seeds=[0, 1])
     made, _ = followed(model, spec, 10)

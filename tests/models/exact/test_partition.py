@@ -49,8 +49,6 @@ def test_z_of_independent_axes_is_the_product_of_theirs():
 def test_each_dimension_multiplies_the_evaluations_by_the_cells_of_an_axis():
     ends = [made for made in partitions.partitions(double_well, per_axis=20) if made.complete]
     assert [made.total for made in ends] == [20, 400, 8000]
-    assert [made.evaluations_in(10) for made in ends] == [20**10] * 3
-    assert ends[1].seconds_in(4) == pytest.approx(ends[1].seconds * 20**2)
 
 
 def test_a_long_sum_comes_in_pieces_that_grow(monkeypatch):

@@ -9,11 +9,16 @@ import torch
 from diffview.engine import schedules
 from diffview.engine.levels import CLEAN, NoiseLevel
 from diffview.errors import InputError
+from diffview.frames.plane_error import plane_error
+from diffview.models import catalog, families, sampling
 from diffview.models.exact.fields import condition
+from diffview.models.exact.follow import follow
 from diffview.models.exact.grid import Grid, square
 from diffview.models.exact.mixture import mixture, points
+from diffview.models.exact.particles import particles
 from diffview.models.exact.plane import gap, gap_grid, guided_field
 from diffview.models.exact.toys import toys
+from diffview.models.network import NetworkDenoiser
 
 GRID = Grid((-2.2, -1.7), (1.8, 2.3), (17, 13))
 
@@ -102,6 +107,61 @@ def test_points_without_width_have_no_field_without_noise(exact_model):
         guided_field(exact_model(mixture([[0.0]], 1.0)), GRID, CLEAN)
 
 
+def test_the_flow_of_a_rectified_flow_is_data_minus_noise(exact_model, uneven_mixture):
+    schedule = schedules.flow()
+    model, level = exact_model(uneven_mixture(), schedule), schedule.level(0.3)
+    made = guided_field(model, GRID, level)
+    x0_hat = made.x0_hat(0.0)
+    eps = (made.places - level.alpha * x0_hat) / level.sigma
+    np.testing.assert_allclose(made.flow(0.0), x0_hat - eps, rtol=1e-9, atol=1e-9)
+
+
+def test_the_estimate_is_the_weighted_mean_of_the_data(exact_model):
+    data = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
+    model = exact_model(points(data))
+    level = model.schedule.level(200)
+    made = guided_field(model, square(1.0, 7), level)
+    squares = ((made.places[..., None, :] - level.alpha * data) ** 2).sum(-1)
+    weights = np.exp(-squares / (2 * level.sigma**2))
+    mean = weights @ data / weights.sum(-1, keepdims=True)
+    np.testing.assert_allclose(made.x0_hat(0.0), mean, rtol=1e-7, atol=1e-9)
+
+
+def test_a_network_has_a_field_but_no_density(exact_model, uneven_mixture):
+    model = exact_model(uneven_mixture())
+    level = model.schedule.level(300)
+    learned = NetworkDenoiser(model.card, lambda x, t, label: model(x, level, label), null=3)
+    made, exact = (guided_field(one, GRID, level, 1) for one in (learned, model))
+    assert made.at(2.0).log_p is None
+    np.testing.assert_allclose(made.at(2.0).score, exact.at(2.0).score, rtol=1e-3, atol=1e-3)
+
+
+def test_the_error_is_the_distance_of_the_estimates(exact_model, uneven_mixture):
+    model = exact_model(uneven_mixture())
+    level = model.schedule.level(300)
+    shifted = NetworkDenoiser(
+        model.card, lambda x, t, label: model(x, level, label) + torch.tensor([0.3, 0.4]), null=3
+    )
+    made = plane_error(*(guided_field(one, GRID, level) for one in (shifted, model)), 0.0)
+    np.testing.assert_allclose(made.error, 0.5, rtol=1e-5)
+    assert made.mean == pytest.approx(0.5, rel=1e-5)
+
+
+def test_two_gaussians_are_tilted_by_their_logistic_classifier(exact_model):
+    """p_gamma ~ p(x | y) p(y | x)^(gamma - 1), and P(y = 1 | x) = 1 / (1 + exp(-2 m x / v)).
+
+    By Bayes, for two classes N(-m, v) and N(m, v) of equal weight.
+    """
+    v, m, gamma = 0.09, 0.4, 2.0
+    model = exact_model(mixture([[-m, 0.0], [m, 0.0]], v, labels=[0, 1]))
+    made = guided_field(model, GRID, CLEAN, 1)
+    x = made.places[..., 0]
+    squares = (x - m) ** 2 + made.places[..., 1] ** 2
+    expected = -0.5 * squares / v - (gamma - 1) * np.log1p(np.exp(-2 * m * x / v))
+    found = made.at(gamma).log_p
+    np.testing.assert_allclose(found - found.max(), expected - expected.max(), atol=1e-8)
+
+
 # ---- particles against the density --------------------------------------------------------------
 
 
@@ -149,3 +209,29 @@ def test_a_network_knows_no_density_to_compare_with(exact_model):
     blind = replace(field, free=replace(field.free, log_p=None))
     with pytest.raises(InputError, match="no density"):
         gap(blind, 0.0, np.zeros((10, 2)), fold=1)
+
+
+def sampled_gap(gamma):
+    """Particles of the bundled mixture, guided to a class, beside the tilted density."""
+    model = families.load(catalog.find("mixture"))
+    spec = sampling.spec_for(
+        model.card, sampler="dpmpp_2m", spacing="trailing", steps=100, label=0, guidance=gamma,
+        seeds=[0],
+    )  # fmt: skip
+    made = particles(spec, 20_000)
+    list(follow(model, made))
+    grid, end = square(1.6, 72), made.at(100).astype(np.float64)
+    return gap(guided_field(model, grid, CLEAN, 0), gamma, end)
+
+
+def test_at_gamma_one_sampling_gives_the_density():
+    made = sampled_gap(1.0)
+    assert made.distance.tv < 1.5 * made.distance.tv_floor
+    assert made.histogram.sum() == pytest.approx(1, abs=1e-3)
+
+
+def test_at_gamma_three_sampling_does_not_give_the_tilted_density():
+    """Bradley & Nakkiran 2024, arXiv 2408.09000: guided scores are of no diffusion."""
+    made = sampled_gap(3.0)
+    assert made.distance.tv > 4 * made.distance.tv_floor
+    assert made.distance.kl > 4 * made.distance.kl_floor
