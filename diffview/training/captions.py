@@ -18,7 +18,7 @@ from diffview.models.prompts import LENGTH, padded, words
 
 EMPTY = 0.12
 """How often there is no caption at all."""
-NAMED = 0.6
+NAMED = 0.75
 """How often the caption is the name, among those that are not empty."""
 DROPPED = 0.1
 """How often a word of a name is left out."""

@@ -37,8 +37,8 @@ def test_a_picture_is_only_ever_called_by_its_own_words():
 
 def test_captions_are_left_out_as_often_as_stated_and_else_are_mostly_names():
     found = Counter(tuple(caption) for caption in drawn(8000)[::2])
-    # 0.12, and the names of two words of which both were dropped (0.6 * 0.88 * 0.1^2)
-    expected = EMPTY + 0.88 * 0.6 * 0.01
+    # 0.12, and the names of two words of which both were dropped (0.75 * 0.88 * 0.1^2)
+    expected = EMPTY + 0.88 * 0.75 * 0.01
     assert abs(found[()] / 4000 - expected) < 4 * (expected * (1 - expected) / 4000) ** 0.5
     assert found["red", "apple"] > 0.3 * 4000
     assert {len(caption) for caption in found} == {0, 1, 2, 3, 4}

@@ -142,8 +142,9 @@ def test_a_pixel_network_that_knows_nothing_needs_five_bits_a_pixel(tiny_fashion
 def test_emoji_captions_and_latents_belong_to_the_same_picture(emoji_folder):
     recipe = EmojiText(folder=emoji_folder)
     task, test = recipe.task("cpu"), recipe.task("cpu", "test")
-    assert len(task) == len(task.captions.names) == 4
-    assert len(test) == len(test.captions.names) == 1
+    assert len(task) == len(task.order) and set(task.order.tolist()) == set(range(4))
+    assert len(task.latents) == len(task.captions.names) == 4
+    assert len(test.latents) == len(test.captions.names) == 1
     assert recipe.card().vocabulary == recipe.stage.words
     loss = task.loss(task.network(), torch.tensor([0, 1, 2, 3]), torch.Generator().manual_seed(0))
     # a fresh U-Net says 0: what is left is v itself, alpha eps - sigma x_0, both of deviation 1

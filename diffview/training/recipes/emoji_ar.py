@@ -27,6 +27,7 @@ from diffview.models.token_transformer import TokenTransformer, TokenTransformer
 from diffview.models.tokenizer import Tokenizer
 from diffview.training.captions import Captions
 from diffview.training.evaluate import Evaluating
+from diffview.training.everyday import one_round
 from diffview.training.latents import variant_tokens
 from diffview.training.loop import TrainSettings
 from diffview.training.prompts import PROMPTS, judged, shown, token_sheet, written
@@ -38,15 +39,19 @@ SETTINGS = TrainSettings(samples=120_000, batch=16, weight_decay=0.05)
 
 @dataclass(frozen=True)
 class TokenTask:
-    """Predicting tokens (P, V, h, w), V variants of each of P pictures with captions."""
+    """Predicting tokens (P, V, h, w), V variants of each of P pictures with captions.
+
+    order (N,): the pictures of one round, common ones several times.
+    """
 
     tokens: Tensor
     captions: Captions
     config: TokenTransformerConfig
+    order: Tensor
     name: str = "emoji-ar"
 
     def __len__(self) -> int:
-        return len(self.tokens)
+        return len(self.order)
 
     def network(self) -> nn.Module:
         """A fresh transformer."""
@@ -54,6 +59,7 @@ class TokenTask:
 
     def loss(self, network: nn.Module, indices: Tensor, generator: torch.Generator) -> Tensor:
         """Mean cross entropy, in nats a token, of the batch `indices` (B,)."""
+        indices = self.order.to(indices.device)[indices]
         batch, device = len(indices), indices.device
         which = torch.randint(self.tokens.shape[1], (batch,), generator=generator, device=device)
         tokens = self.tokens[indices, which].flatten(1)
@@ -96,7 +102,8 @@ class EmojiAr:
         """Tokens in memory."""
         data = chosen(self.folder, split)
         tokens = variant_tokens(self.tokenizer.to(device), data, device)
-        return TokenTask(tokens, Captions.of(data.emoji, self.stage.words), self.network)
+        captions = Captions.of(data.emoji, self.stage.words)
+        return TokenTask(tokens, captions, self.network, one_round(data.emoji))
 
     def card(self) -> ModelCard:
         """The card, without figures. Its samples are tokens: numbers of codes."""

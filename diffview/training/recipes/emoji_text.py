@@ -30,13 +30,14 @@ from diffview.models.text_unet import TextUNetConfig
 from diffview.models.tokenizer import FACTOR, Tokenizer
 from diffview.training.captions import Captions, vocabulary
 from diffview.training.evaluate import Evaluating
+from diffview.training.everyday import one_round
 from diffview.training.latents import channel_scale, variant_latents
 from diffview.training.loop import TrainSettings
 from diffview.training.prompts import PROMPTS, decoded, drawn, judged, prompt_sheet
 from diffview.training.recipes import recipe
 from diffview.training.recipes.fashion import stratified_times
 
-SETTINGS = TrainSettings(samples=600_000)
+SETTINGS = TrainSettings(samples=1_000_000)
 SCHEDULE = schedules.discrete("cosine")
 TOKENIZER = "emoji-vq"
 DECODER = "emoji-vqgan"
@@ -45,16 +46,20 @@ DECODER = "emoji-vqgan"
 
 @dataclass(frozen=True)
 class TextTask:
-    """Denoising latents (P, V, d, h, w), V variants of each of P pictures with captions."""
+    """Denoising latents (P, V, d, h, w), V variants of each of P pictures with captions.
+
+    order (N,): the pictures of one round, common ones several times.
+    """
 
     latents: Tensor
     captions: Captions
     scale: tuple[Tensor, Tensor]
     config: LatentTextConfig
+    order: Tensor
     name: str = "emoji-text"
 
     def __len__(self) -> int:
-        return len(self.latents)
+        return len(self.order)
 
     def network(self) -> nn.Module:
         """A fresh network that knows the latents' scale."""
@@ -66,6 +71,7 @@ class TextTask:
     def loss(self, network: nn.Module, indices: Tensor, generator: torch.Generator) -> Tensor:
         """Mean squared error of v over the batch `indices` (B,)."""
         assert isinstance(network, LatentText)
+        indices = self.order.to(indices.device)[indices]
         device, batch = indices.device, len(indices)
         which = torch.randint(self.latents.shape[1], (batch,), generator=generator, device=device)
         x_0 = network.standardised(self.latents[indices, which])
@@ -95,7 +101,7 @@ def stage_of(folder: Path | None, tokenizer: Tokenizer) -> FirstStage:
     name="emoji-text",
     title="Text-to-image latent diffusion on emoji",
     needs="three npm packages of emoji pictures and their names (the command says which)",
-    takes="about 3 hours on one CPU core",
+    takes="about 5 hours on one CPU core",
 )
 @dataclass(frozen=True)
 class EmojiText:
@@ -125,7 +131,8 @@ class EmojiText:
         data = chosen(self.folder, split)
         latents = variant_latents(self.tokenizer.to(device), data, device)
         captions = Captions.of(data.emoji, self.stage.words)
-        return TextTask(latents, captions, channel_scale(latents), self.network)
+        order = one_round(data.emoji)
+        return TextTask(latents, captions, channel_scale(latents), self.network, order)
 
     def card(self) -> ModelCard:
         """The card, without figures."""
