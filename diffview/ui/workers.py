@@ -15,6 +15,8 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QThread, Signal, Slot
 
+from diffview.ui.collecting import Collector
+
 _ids = count(1)
 
 
@@ -45,6 +47,7 @@ class JobRunner(QObject):
         super().__init__(parent)
         self._jobs: dict[int, Job] = {}
         self._closed = False
+        self._collector: Collector | None = None
         self._thread = QThread()
         self._thread.setObjectName(name)
         self._worker = _Worker()
@@ -67,6 +70,7 @@ class JobRunner(QObject):
         if self._closed:
             return 0
         if not self._thread.isRunning():
+            self._collector = self._collector or Collector(self)
             self._thread.start()
         job = Job(make)
         self._jobs[job.id] = job
@@ -88,7 +92,10 @@ class JobRunner(QObject):
         self._closed = True
         self.cancel_all()
         self._thread.quit()
-        return not self._thread.isRunning() or self._thread.wait(wait_ms)
+        ended = not self._thread.isRunning() or self._thread.wait(wait_ms)
+        if ended and self._collector is not None:
+            self._collector.close()
+        return ended
 
     @Slot(int)
     def _on_started(self, job_id: int) -> None:

@@ -1,8 +1,10 @@
 """The job runner: signals in order, cancelling at any time, generators closed, threads joined."""
 
+import gc
 import subprocess
 import sys
 import threading
+import weakref
 from functools import partial
 
 import pytest
@@ -222,3 +224,41 @@ print("joined")
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "joined", "")
+
+
+class Link:
+    """A link of a chain that hangs on itself: only the collector of cycles takes it away."""
+
+    def __init__(self, heard):
+        self.own = self
+        weakref.finalize(self, lambda: heard.append(threading.current_thread()))
+
+
+def containers(n, heard):
+    """Enough new containers to make Python collect many times; a cycle among every hundred."""
+    for _ in range(n):
+        kept = [[] for _ in range(1000)]
+        kept.append(Link(heard))
+        yield len(kept)
+
+
+def test_cycles_are_taken_apart_in_the_thread_of_the_window_alone(qtbot, runner):
+    # where a worker destroyed Qt objects, it and the window waited for each other for good
+    heard = []
+    with qtbot.waitSignal(runner.finished, timeout=PATIENCE):
+        runner.submit(partial(containers, 50, heard))
+    qtbot.waitUntil(lambda: len(heard) >= 49, timeout=PATIENCE)
+    assert set(heard) == {threading.main_thread()}
+
+
+def test_python_collects_by_itself_again_once_the_last_runner_is_closed(qtbot):
+    first, second = JobRunner("first"), JobRunner("second")
+    for runner in (first, second):
+        with qtbot.waitSignal(runner.finished, timeout=PATIENCE):
+            runner.submit(lambda: iter(()))
+    assert not gc.isenabled()
+    first.close()
+    assert not gc.isenabled()
+    second.close()
+    second.close()
+    assert gc.isenabled()
