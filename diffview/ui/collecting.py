@@ -43,7 +43,8 @@ class Collector(QObject):
     def timerEvent(self, event: QTimerEvent) -> None:
         """Collect the oldest generation that is due, as Python itself would."""
         del event
-        due = [count > most for count, most in zip(gc.get_count(), gc.get_threshold(), strict=True)]
+        counts, most = gc.get_count(), gc.get_threshold()
+        due = [count > limit for count, limit in zip(counts, most, strict=True)]
         if due[2] and time.monotonic() - self._whole > SECONDS_BETWEEN_WHOLE:
             gc.collect()
             self._whole = time.monotonic()
