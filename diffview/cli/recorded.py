@@ -15,7 +15,6 @@ from diffview.exporters import carriers, recipe
 from diffview.models import catalog, guides, sampling
 from diffview.models.catalog import Entry
 
-WRAPPED = "wrapped"
 TRAJECTORY = "trajectory.safetensors"
 
 
@@ -63,7 +62,7 @@ def model_of(given: str | None, spec: RunSpec) -> Entry:
     for entry in catalog.bundled():
         if entry.card.id == name:
             return entry
-    if name == WRAPPED:
+    if name == sampling.WRAPPED:
         raise InputError(
             "this run was made with a network of a Python process (diffview.wrap), which is in no "
             "file: load the run there and give it the model, as in diffview.load(FILE)"

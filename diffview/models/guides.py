@@ -241,7 +241,7 @@ def card_of(network: object, model: ModelCard) -> ModelCard:
     return ModelCard(
         id="wrapped-classifier",
         title="Your classifier",
-        family="wrapped",
+        family=sampling.WRAPPED,
         data_shape=model.data_shape,
         prediction="class",
         schedule=model.schedule,

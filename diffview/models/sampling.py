@@ -58,7 +58,8 @@ DEFAULTS: Mapping[str, Any] = {
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 WRAPPED = "wrapped"
-"""The family of a network of this Python process: never clipped unless asked."""
+"""The family, and where it has no other the id, of a network of this Python process: never
+clipped unless asked."""
 
 Label = str | int | Sequence[str | int] | None
 Prompt = str | Sequence[str] | None

@@ -56,7 +56,3 @@ def together(
             else:
                 used[k] = record.nfe
                 yield k, record
-
-
-def _steps(one: Runner) -> Generator[StepRecord, None, None]:
-    return sample_into(one.trajectory, one.model, guide=one.guide)

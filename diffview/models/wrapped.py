@@ -15,6 +15,7 @@ from diffview.engine.schedules import Schedule
 from diffview.errors import InputError
 from diffview.models.card import ModelCard
 from diffview.models.network import NetworkDenoiser, takes_label
+from diffview.models.sampling import WRAPPED
 
 
 def wrap(
@@ -50,9 +51,9 @@ def wrap(
     if names and not takes_label(network):
         raise InputError("classes were given, but the network takes no label: f(x_t, t, label)")
     card = ModelCard(
-        id="wrapped",
+        id=WRAPPED,
         title=title,
-        family="wrapped",
+        family=WRAPPED,
         data_shape=data_shape,
         prediction=prediction,
         schedule=_as_schedule(schedule),

@@ -25,6 +25,7 @@ from diffview.models.card import ModelCard
 from diffview.models.exact.mixture import Mixture
 from diffview.models.exact.mixture_denoiser import MixtureDenoiser
 from diffview.models.network import NetworkDenoiser
+from diffview.models.sampling import WRAPPED
 from diffview.training.adamw import AdamW
 
 Array = NDArray[np.float64]
@@ -291,7 +292,7 @@ def _model(network: ToyNetwork, card: ModelCard, settings: ToySettings) -> Netwo
         card,
         id=f"{card.id}-learned",
         title=f"{card.title}, learned",
-        family="wrapped",
+        family=WRAPPED,
         prediction=settings.prediction,
         limits="Trained for seconds on draws of the same points.",
         source=f"an MLP of {settings.depth} x {settings.width}, trained in this window",
