@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject, Signal, Slot
 
 from diffview.engine.levels import NoiseLevel
+from diffview.engine.schedules import Schedule
+from diffview.engine.spec import RunSpec
 from diffview.errors import InputError
 from diffview.ui.jobs import ModelSource
 from diffview.ui.mailbox import Mailbox
@@ -105,6 +107,20 @@ class Gaps(QObject):
         self.failed.emit(error)
 
 
+def asked_gamma(spec: RunSpec) -> float:
+    """γ of the density that a run is compared with: the whole run's, also where a curve or an
+    interval changes what acts; 1 where nothing guides."""
+    return spec.guidance.scale if spec.guidance.kind == "cfg" else 1.0
+
+
+def varies(spec: RunSpec, schedule: Schedule) -> bool:
+    """Whether another γ than the run's acts at some of its steps."""
+    if spec.guidance.kind != "cfg":
+        return False
+    moved_from = spec.levels(schedule)[:-1]
+    return any(spec.gamma(level) != spec.guidance.scale for level in moved_from)
+
+
 def _why(label: int | None, by_another: bool) -> str:
     """Why there is nothing to compare, "" if that will change by itself."""
     if label is None:
@@ -129,10 +145,8 @@ def _one(source: ModelSource, particles: Particles, label: int, step: int) -> It
         return
     levels: tuple[NoiseLevel, ...] = tuple(spec.levels(model.schedule))
     level, points = levels[step], particles.at(step).astype(float)
-    # What is asked for is the density of the whole run's gamma, also where a curve changes it.
-    gamma = spec.guidance.scale if spec.guidance.kind == "cfg" else 1.0
     try:
         field = guided_field(model, gap_grid(model.mixture, level, points), level, label)
-        yield step, gap(field, gamma, points), gap(field, 1.0, points)
+        yield step, gap(field, asked_gamma(spec), points), gap(field, 1.0, points)
     except InputError as error:
         yield str(error)

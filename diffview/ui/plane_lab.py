@@ -88,7 +88,7 @@ class Fields:
         """The guided field of a model; a known one is not computed again."""
         from diffview.models.exact.plane import guided_field
 
-        key = (id(source), grid, level, label)
+        key = (source, grid, level, label)  # itself: the id of one that is gone is used again
         if key not in self._kept:
             self._kept[key] = guided_field(source.model(), grid, level, label)
             while len(self._kept) > KEPT_FIELDS:

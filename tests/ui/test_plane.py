@@ -1,5 +1,6 @@
 """The 2-D lab in the real window: what it shows is what the model, the run and the γ say."""
 
+import dataclasses
 import math
 from types import SimpleNamespace
 
@@ -10,11 +11,19 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
-from diffview.models import catalog
+from diffview.engine import schedules
+from diffview.engine.spec import Guidance
+from diffview.models import catalog, sampling
+from diffview.models.exact.grid import Grid
+from diffview.models.exact.mixture import points
 from diffview.models.exact.mixture_denoiser import MixtureDenoiser
-from diffview.models.exact.toys import toys
+from diffview.models.exact.toys import mixture_card, toys
 from diffview.ui.drawn_points import APART, NOTHING, SHAPES, shape
+from diffview.ui.jobs import ModelSource
+from diffview.ui.panels.plane_guidance import Sampled
 from diffview.ui.panels.plane_guidance import words_of as gap_words
+from diffview.ui.plane_gaps import asked_gamma, varies
+from diffview.ui.plane_lab import Fields
 from diffview.ui.views.cost_bars import BEYOND, costs, words_of
 
 STEPS, GAMMA = 6, 3.0
@@ -185,14 +194,41 @@ def z_is_measured_and_a_constant_changes_nothing_but_z(opened, wait):
     wait(lambda: energy.shift_card.rows.text("c") == "2.0 nats")
     z, known = (float(energy.shift_card.rows.text(name)) for name in ("z", "known"))
     assert known == pytest.approx(math.exp(-2), rel=1e-3) and z == pytest.approx(known, rel=5e-3)
-    assert energy.shift_card.rows.text("score").startswith(("0 ", "1e-", "2e-", "3e-", "4e-"))
+    change, unit = energy.shift_card.rows.text("score").split(" ", 1)
+    assert unit == "per unit" and 0 <= float(change) < 1e-9, "a gradient does not see c"
 
 
 def test_what_a_distance_says_is_said_in_words():
-    assert gap_words(0.05, 0.05, 3.0, True).startswith("They agree")
-    assert gap_words(0.07, 0.05, 3.0, True).startswith("They nearly agree")
-    assert "10 times what chance" in gap_words(0.5, 0.05, 3.0, True)
-    assert "take more" in gap_words(0.5, 0.05, 1.0, True)
+    tilted = Sampled(3.0, clean=True)
+    assert gap_words(0.05, 0.05, tilted).startswith("They agree with p_γ:")
+    assert gap_words(0.07, 0.05, tilted).startswith("They nearly agree")
+    assert "10 times what chance" in gap_words(0.5, 0.05, tilted)
+    assert "noised versions" in gap_words(0.5, 0.05, tilted)
+    assert gap_words(0.5, 0.0, tilted), "a density in one cell leaves nothing to chance"
+
+
+@pytest.mark.parametrize(("gamma", "density"), [(0.0, "p(x)"), (1.0, "p(x|y)")])
+def test_where_nothing_is_tilted_the_words_name_the_density_and_the_sampler(gamma, density):
+    assert f"which is {density} for" in gap_words(0.05, 0.05, Sampled(gamma, clean=True))
+    assert "take more" in gap_words(0.5, 0.05, Sampled(gamma, clean=True))
+
+
+@pytest.mark.parametrize("gamma", [0.0, 1.0, 3.0])
+def test_neither_steps_nor_tilting_are_blamed_where_the_curve_changes_gamma(gamma):
+    words = gap_words(0.5, 0.05, Sampled(gamma, clean=True, varies=True))
+    assert "curve or interval" in words
+    assert "take more" not in words and "noised versions" not in words
+
+
+def test_a_run_without_guidance_is_compared_with_gamma_1():
+    card = toys()[TOY].card()
+    label = sampling.spec_for(card, label=0, steps=4, guidance=0.0, seeds=[0])
+    inside = dataclasses.replace(label, options=(("interval", "0.5, 2"),))
+    unguided = dataclasses.replace(label, guidance=Guidance("none", 3.0))
+    assert [asked_gamma(spec) for spec in (label, unguided)] == [0.0, 1.0]
+    assert [varies(spec, card.schedule) for spec in (label, inside, unguided)] == [
+        False, True, False,
+    ]  # fmt: skip
 
 
 def test_a_network_learns_is_compared_and_can_be_used(opened, wait):
@@ -248,6 +284,22 @@ def test_what_is_drawn_becomes_a_model(opened, wait):
     assert page.page is page.explore
     settled(opened, wait)
     assert opened.lab.answer.drawn.field.given is not None
+
+
+def test_a_field_is_of_the_model_it_is_asked_of_also_where_another_one_is_gone():
+    fields, grid = Fields(), Grid((-1, -1), (1, 1), (2, 2))
+    level = schedules.named("linear").level(500)
+    noisy = level.alpha**2 * 0.1**2 + level.sigma**2
+    made = {}
+    for place in np.linspace(-1, 1, 9):
+        data = points([[place, 0.0]], std=0.1)
+        made[place] = MixtureDenoiser(mixture_card(data, "one", "One", ""), data)
+    for place, model in made.items():  # a new source lies where the last one lay
+        source = ModelSource(model.card, lambda _, model=model: model)
+        score = fields.guided(source, grid, level, None).at(0.0).score
+        expected = (level.alpha * np.array([place, 0.0]) - grid.points()) / noisy
+        np.testing.assert_allclose(score.reshape(-1, 2), expected, rtol=1e-9)
+        del source, score
 
 
 # ---- points drawn by hand -----------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ from diffview.frames.plane import Window, diverging, ramp
 from diffview.ui.panels.card import Card, FittingLabel, describe
 from diffview.ui.panels.plane_cards import ParticlesCard, PlaneLevelCard, Rows
 from diffview.ui.panels.plane_page import PlanePage, link, side_by_side
-from diffview.ui.plane_gaps import Gaps
+from diffview.ui.plane_gaps import Gaps, asked_gamma, varies
 from diffview.ui.plane_lab import PlaneLab
 from diffview.ui.plane_paint import mixed, rgb
 from diffview.ui.views.curve_plot import Curve, CurvePlot
@@ -57,7 +58,7 @@ class GapCard(Card):
         self.numbers.show_nothing()
         self.words.setText(reason or "Particles are on their way…")
 
-    def show_gap(self, gap: Gap, plain: Gap, gamma: float, clean: bool) -> None:
+    def show_gap(self, gap: Gap, plain: Gap, sampled: Sampled) -> None:
         """The distances, and what they say."""
         apart, other = gap.distance, plain.distance
         self.numbers.show_texts(
@@ -68,28 +69,50 @@ class GapCard(Card):
             plain=f"{100 * other.tv:.1f} %",
             outside=f"{100 * apart.outside:.2g} %",
         )
-        words = words_of(apart.tv, apart.tv_floor, gamma, clean)
+        words = words_of(apart.tv, apart.tv_floor, sampled)
         self.words.setText(words.replace(" %", "\u00a0%"))  # they stay on one line
 
 
-def words_of(tv: float, floor: float, gamma: float, clean: bool) -> str:
-    """What a distance says, in a sentence or two."""
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """How the particles were sampled; clean: they are at the end. varies: another γ than the
+    run's acts at some steps, by a curve or an interval."""
+
+    gamma: float
+    clean: bool
+    varies: bool = False
+
+
+def words_of(tv: float, floor: float, sampled: Sampled) -> str:
+    """What a distance from p_γ says, in a sentence or two."""
+    density = {0.0: "p(x)", 1.0: "p(x|y)"}.get(sampled.gamma)
+    name = "p_γ" if density is None else f"p_γ, which is {density} for γ = {sampled.gamma:g}"
     if tv <= FAR * floor:
-        how = "They agree" if tv <= NEAR * floor else "They nearly agree"
+        how = "agree with" if tv <= NEAR * floor else "nearly agree with"
         return (
-            f"{how}: {100 * tv:.0f} % of the probability lies elsewhere, and chance alone "
-            f"makes {100 * floor:.0f} %."
+            f"They {how} {name}: {100 * tv:.0f} % of the probability lies elsewhere, and chance "
+            f"alone makes {100 * floor:.0f} %."
         )
-    where = "The samples are not those of" if clean else "At this t the particles do not follow"
-    why = (
-        " Each level's guided score is that of its own p_γ, but those densities are not noised "
-        "versions of one another."
-        if gamma not in (0, 1)
-        else " With γ = 1 or 0 the steps of the sampler are to blame: take more."
+    where = (
+        "The samples are not those of"
+        if sampled.clean
+        else "At this t the particles do not follow"
     )
+    times = f", {tv / floor:.0f} times what chance makes" if floor > 0 else ""
+    return f"{where} {name}: {100 * tv:.0f} % of the probability lies elsewhere{times}. " + (
+        _blame(sampled)
+    )
+
+
+def _blame(sampled: Sampled) -> str:
+    """Why the particles are elsewhere."""
+    if sampled.varies:
+        return "By its curve or interval this run was not guided by that γ at every step."
+    if sampled.gamma in (0, 1):
+        return "Nothing is tilted here, so the steps of the sampler are to blame: take more."
     return (
-        f"{where} p_γ: {100 * tv:.0f} % of the probability lies elsewhere, {tv / floor:.0f} times "
-        f"what chance makes." + why
+        "Each level's guided score is that of its own p_γ, but those densities are not noised "
+        "versions of one another."
     )
 
 
@@ -199,14 +222,12 @@ class GuidancePage(PlanePage):
             return
         gap, plain, step = known
         particles = self.lab.particles
-        gamma = 1.0 if particles is None else particles.spec.guidance.scale
-        self.gap_card.show_gap(gap, plain, gamma, clean=step == self._steps)
+        source = self.lab.source
+        if particles is not None and source is not None:
+            spec, clean = particles.spec, step == particles.spec.n_steps
+            uneven = varies(spec, source.card.schedule)
+            self.gap_card.show_gap(gap, plain, Sampled(asked_gamma(spec), clean, uneven))
         self._show_planes(gap)
-
-    @property
-    def _steps(self) -> int:
-        particles = self.lab.particles
-        return 0 if particles is None else particles.spec.n_steps
 
     def _show_planes(self, gap: Gap) -> None:
         window, cell = _window(gap.grid), gap.grid.cell
