@@ -7,7 +7,7 @@ that begins at (x_t, t), so condition, guidance and finishing are a run's own.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -22,9 +22,11 @@ from diffview.engine.spacings import LIST
 from diffview.engine.spec import RunSpec
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory
 from diffview.models import sampling
+from diffview.models.card import ModelCard
 
 if TYPE_CHECKING:
     from diffview.engine.run import Guide
+    from diffview.models.network import NetworkDenoiser
 
 MOST_PLACES = 1000
 FINISHING = ("clip", "threshold", "rederive_eps", "rescale", "rescale_space", "interval")
@@ -49,6 +51,37 @@ def noised(x_0: Float32, eps: Float32, level: NoiseLevel) -> Float32:
     """x_t = alpha x_0 + sigma eps, of the shape of both."""
     x_t: Float32 = np.asarray(level.alpha * x_0 + level.sigma * eps, np.float32)
     return x_t
+
+
+def latents(model: NetworkDenoiser, picture: Float32) -> Float32:
+    """x_0 (*D) of a picture (*P) within -1 .. 1, as the encoder of the model's first stage says.
+
+    Raises DiffviewError where the model has none.
+    """
+    import torch
+
+    x_0 = model.latents(torch.from_numpy(picture)[None].to(model.device))[0]
+    return np.asarray(x_0.to("cpu", torch.float32).numpy())
+
+
+def lacking(card: ModelCard) -> str:
+    """Why there is no forward process of pictures to be shown of a model; "" if there is one."""
+    if card.by_token:
+        return (
+            f"“{card.title}” writes its picture token by token: it never sees noise, so there is "
+            "no forward process to show."
+        )
+    if len(card.data_shape) == 1:
+        return (
+            f"The samples of “{card.title}” are points, not pictures: Plane shows how points are "
+            "noised."
+        )
+    return ""
+
+
+def space(card: ModelCard) -> Hashable:
+    """Where x_0 lives: one picture is the same x_0 in models of equal spaces."""
+    return card.data_shape, card.value_range, (card.id, card.weights_sha256) if card.coded else ""
 
 
 def one_step_spec(spec: RunSpec, level: NoiseLevel) -> RunSpec:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,13 @@ class Decoder(Protocol):
 
     def __call__(self, latents: Tensor) -> Tensor:
         """Pictures (B, *P), mostly within -1 .. 1, of latents (B, *D)."""
+
+
+class Encodes(Protocol):
+    """A decoder that knows the way there too."""
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Latents (B, *D) as the sampler holds them, of pictures (B, *P) within -1 .. 1."""
 
 
 class NetworkDenoiser:
@@ -114,6 +121,20 @@ class NetworkDenoiser:
         if self._decoder is None:
             raise DiffviewError(f"model '{self.card.id}' has no decoder: its samples stay latents")
         return torch.cat([self._decoder(latent[None]) for latent in latents])
+
+    @torch.no_grad()
+    def latents(self, pictures: Tensor) -> Tensor:
+        """Latents (B, *D) of pictures (B, *P) within -1 .. 1, by the decoder's own encoder.
+
+        Raises DiffviewError where nothing encodes.
+        """
+        if not hasattr(self._decoder, "encode"):
+            raise DiffviewError(
+                f"model '{self.card.id}' has no encoder, so no picture can be brought into its "
+                "latents: choose a sample of its run"
+            )
+        stage = cast(Encodes, self._decoder)
+        return torch.cat([stage.encode(picture[None]) for picture in pictures])
 
     @property
     def learned_variance(self) -> bool:

@@ -12,7 +12,16 @@ from diffview.engine import schedules
 from diffview.engine.levels import NoiseLevel
 from diffview.engine.spec import Guidance, RunSpec
 from diffview.engine.trajectory import StepRecord
+from diffview.errors import DiffviewError
 from diffview.models import forward
+from diffview.models.card import ModelCard
+from diffview.models.families.latent_text import QuantisingDecoder
+from diffview.models.first_stage import FirstStage
+from diffview.models.latent_text import LatentText, LatentTextConfig
+from diffview.models.network import NetworkDenoiser
+from diffview.models.text_unet import TextUNetConfig
+from diffview.models.tokenizer import Tokenizer, TokenizerConfig
+from diffview.models.unet import UNetConfig
 
 LEVEL = NoiseLevel(500.0, 0.6, 0.8)
 
@@ -118,3 +127,64 @@ def test_a_perfect_estimate_has_no_error():
     record = StepRecord(0, LEVEL, 0.6 * x, x, None, None, None, 1, 0)
     error = forward.error(record, x[0], np.zeros((1, 2, 2), np.float32), 2.0)
     assert error.psnr == math.inf and error.rms == 0
+
+
+class Halving:
+    """Encodes by the mean of 2 x 2 pixels, doubled; decodes by the way back."""
+
+    sha256 = "e" * 64
+
+    def __call__(self, latents):
+        return (latents / 2).repeat_interleave(2, -1).repeat_interleave(2, -2)
+
+    def encode(self, pictures):
+        return 2 * torch.nn.functional.avg_pool2d(pictures, 2)
+
+
+def latent_model(decoder):
+    card = ModelCard(
+        "latent", "Latent", "wrapped", (3, 4, 4), "x0", schedules.named("cosine"),
+        latent=True, picture_shape=(3, 8, 8),
+    )  # fmt: skip
+    return NetworkDenoiser(card, lambda x_t, t: 0.5 * x_t, decoder=decoder)
+
+
+def test_a_picture_becomes_the_latents_that_decode_to_it():
+    model = latent_model(Halving())
+    picture = np.random.default_rng(0).uniform(-1, 1, (3, 4, 4)).astype(np.float32)
+    enlarged = picture.repeat(2, axis=1).repeat(2, axis=2)
+    x_0 = forward.latents(model, enlarged)
+    np.testing.assert_allclose(x_0, 2 * picture, atol=1e-6)
+    decoded = model.decode(torch.from_numpy(x_0)[None])[0]
+    np.testing.assert_allclose(decoded, enlarged, atol=1e-6)
+
+
+def test_a_decoder_without_an_encoder_is_told_of():
+    with pytest.raises(DiffviewError, match="'latent' has no encoder"):
+        forward.latents(latent_model(lambda latents: latents), np.zeros((3, 8, 8), np.float32))
+
+
+def test_our_own_first_stage_decodes_what_it_encoded_as_the_tokenizer_alone_does():
+    """Whatever the latents' scale: it is taken off again before they are snapped to codes."""
+    torch.manual_seed(0)
+    tokenizer = Tokenizer(
+        TokenizerConfig(size=8, codes=5, depth=2, narrow=4, wide=8, blocks=1)
+    ).eval()
+    tokenizer.codebook.normal_()
+    words = ("red",)
+    network = LatentText(
+        LatentTextConfig(
+            TextUNetConfig(1, UNetConfig(channels=2, size=2, base=8, blocks=1, attention=(),
+                                         patch=1, context=32)),
+            FirstStage(words, "tokens", ""),
+        )
+    )  # fmt: skip
+    network.mean.copy_(torch.tensor([0.3, -1.0]))
+    network.std.copy_(torch.tensor([2.0, 0.5]))
+    stage = QuantisingDecoder(network, tokenizer, "")
+    x = torch.rand(2, 3, 8, 8) * 2 - 1
+    with torch.no_grad():
+        z = stage.encode(x)
+        torch.testing.assert_close(stage(z), tokenizer(x))
+        expected = (tokenizer.encode(x)[:, 0] - 0.3) / 2
+    torch.testing.assert_close(z[:, 0], expected)

@@ -19,7 +19,8 @@ from diffview.models.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class QuantisingDecoder:
-    """Snaps latents to codes and decodes them, as the model's pictures are meant to be seen."""
+    """Snaps latents to codes and decodes them, as the model's pictures are meant to be seen; and
+    the way there."""
 
     network: LatentText
     tokenizer: Tokenizer
@@ -28,6 +29,10 @@ class QuantisingDecoder:
     def __call__(self, latents: Tensor) -> Tensor:
         """Pictures (B, 3, S, S), mostly within -1 .. 1, of standardised latents (B, d, h, w)."""
         return self.tokenizer.decode(self.tokenizer.quantise(self.network.restored(latents)).z_q)
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Standardised latents (B, d, h, w) of pictures (B, 3, S, S), not snapped to codes."""
+        return self.network.standardised(self.tokenizer.encode(pictures))
 
 
 @family("latent_text")

@@ -60,6 +60,14 @@ class Autoencoder:
             pictures = self._decode(z)
         return pictures
 
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Latents (B, *D) as the sampler holds them, the middle of what the encoder says."""
+        network: Any = self.network
+        told = network.encode(pictures.to(self.dtype))
+        z = told.latents if hasattr(told, "latents") else told.latent_dist.mode()
+        latents: Tensor = (z.float() - self._shift) * self._scale
+        return latents
+
     def _decode(self, z: Tensor) -> Tensor:
         network: Any = self.network
         decoded: Tensor = network.decode(z.to(self.dtype)).sample

@@ -265,6 +265,18 @@ def test_an_old_configuration_that_says_nothing_of_its_scale_means_the_usual_one
     close(sampling.open_model(entry, "cpu").decode(latents), theirs)
 
 
+@pytest.mark.parametrize(("name", "part"), [("sd", "vae"), ("sd3", "vae"), ("ldm", "vqvae")])
+def test_a_picture_is_brought_into_the_latents_that_the_decoder_takes(opened, name, part):
+    pipeline, model = opened(name)
+    coder = getattr(pipeline, part)
+    picture = noise(1, *model.card.picture_shape).clamp(-1, 1)
+    with torch.no_grad():
+        told = coder.encode(picture)
+        z = told.latents if part == "vqvae" else told.latent_dist.mode()
+    shift = coder.config.get("shift_factor") or 0
+    close(model.latents(picture), (z - shift) * coder.config.scaling_factor)
+
+
 @pytest.mark.parametrize("name", ["dit", "pixart"])
 def test_a_transformer_under_its_older_class_is_the_same(pipelines, opened, copied, name):
     """Their published folders were written when there was one class for both."""
