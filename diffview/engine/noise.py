@@ -2,8 +2,9 @@
 
 Sample k of a run depends on its own seed and on nothing else: not on the batch it sits in, not on
 the device, not on which steps are kept. x_T of seed s is torch.randn after manual_seed(s), so that
-a notebook can draw the same. The noise of a step is Philox's (Salmon et al. 2011), a generator
-with a 128-bit key: torch's own takes 32 bits of a seed, and among so few keys some of a long run's
+a notebook can draw the same, for the seeds below 2^32 that torch's generator on the CPU tells
+apart: of a larger one it keeps the lowest 32 bits. The x_T of those, and the noise of every step,
+are Philox's (Salmon et al. 2011), a generator with a 128-bit key: among 2^32 some of a long run's
 steps would meet and share their noise.
 
 Runs of one seed that differ in N can share a Brownian path instead, `BrownianPath`: the noise of a
@@ -25,10 +26,15 @@ from diffview.engine.levels import NoiseLevel
 from diffview.errors import InputError
 
 MAX_SEED = 2**63 - 1
+TORCH_SEEDS = 2**32
+"""How many seeds torch's generator on the CPU tells apart."""
 
 
 def initial_noise(seeds: Sequence[int], shape: Sequence[int]) -> Tensor:
-    """x_T (B, *shape), standard normal, row k from seeds[k]."""
+    """x_T (B, *shape), standard normal, row k from seeds[k].
+
+    It is torch.randn(shape) after manual_seed(seed) where the seed is below 2^32, else Philox's.
+    """
     return torch.stack([_first(seed, shape) for seed in seeds])
 
 
@@ -118,7 +124,10 @@ class BrownianPath:
 
 
 def _first(seed: int, shape: Sequence[int]) -> Tensor:
-    return torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed))
+    if seed < TORCH_SEEDS:
+        return torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed))
+    # No step has this key, nor any place of the path.
+    return torch.from_numpy(_philox([seed], 2**64 - 1, shape, np.float32))[0]
 
 
 def _philox(

@@ -21,6 +21,19 @@ def test_the_initial_noise_of_a_seed_is_that_of_torch_after_manual_seed():
     assert torch.equal(noise.initial_noise([1234], (3, 8, 8))[0], expected)
 
 
+def test_seeds_that_torch_cannot_tell_apart_have_an_x_T_of_their_own():
+    seeds = [5, 2**32 + 5, 2**33 + 5, 2**40 + 5, 2**32, 0]
+    x_T = noise.initial_noise(seeds, (400,))
+    correlations = np.corrcoef(x_T.numpy()) - np.eye(len(seeds))
+    assert abs(correlations).max() < 5 / math.sqrt(400)
+    assert abs(x_T.mean()) < 5 / math.sqrt(x_T.numel())
+
+
+def test_the_last_seed_that_torch_tells_apart_is_still_torch_s_own():
+    expected = torch.randn(3, generator=torch.Generator().manual_seed(2**32 - 1))
+    assert torch.equal(noise.initial_noise([2**32 - 1], (3,))[0], expected)
+
+
 @pytest.mark.parametrize("i", [None, 0, 7])
 def test_row_k_is_the_same_in_any_batch(i):
     def draw(seeds):
