@@ -24,7 +24,7 @@ class Facts:
     """What must be known of a model to judge a recipe.
 
     conditional: it takes a class or a prompt (text: a prompt); null: it can also do without;
-    latent: its samples are no pictures yet. tokens: how many it writes, one after the other; 0
+    latent: its samples are no pictures yet; points: they are places of a few numbers. tokens: how many it writes, one after the other; 0
     where it removes noise.
     """
 
@@ -36,6 +36,7 @@ class Facts:
     latent: bool = False
     text: bool = False
     tokens: int = 0
+    points: bool = False
 
 
 NO_START = (
@@ -93,6 +94,7 @@ def idle(spec: RunSpec, facts: Facts) -> dict[str, str]:
         "steps_offset": _offset_idle(spec, facts),
         "shift": _shift_idle(spec, facts),
         "times": spec.spacing != spacings.LIST and "only spacing 'list' takes typed times",
+        "clip_range": spec.option("clip") == "none" and "nothing is clipped",
         "threshold": spec.option("clip") != "threshold" and "only clip=threshold has a quantile",
         "rederive_eps": _rederive_idle(spec),
         "rescale": spec.guidance.kind == "none" and "without guidance nothing is rescaled",
@@ -192,6 +194,11 @@ def _of_the_model(spec: RunSpec, facts: Facts) -> list[str]:
     reasons = []
     if facts.latent and spec.option("clip") != "none":
         reasons.append("this model's samples are latents, which have no range to clip to")
+    if facts.points and spec.option("clip") == "threshold":
+        reasons.append(
+            "this model's samples are points, whose few numbers have no quantile to clip at: "
+            "choose clip=clamp or none"
+        )
     if spec.negative is not None and not facts.text:
         reasons.append("this model takes no prompt, and so no negative prompt")
     asked = "variance" in spec.declared() and spec.option("variance") == "learned"

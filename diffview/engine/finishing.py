@@ -4,7 +4,8 @@ rescale    the prediction p(gamma) is brought towards the standard deviation of 
            sample, p <- (phi std(p(1)) / std(p(gamma)) + 1 - phi) p, in the space of v, eps or x_0
            (Lin et al. 2023, arXiv 2305.08891, eq. 15 and 16)
 clamp      x_0 cut to the data's range
-threshold  x_0 cut at s = max(1, quantile of |x_0| over each sample) and divided by s
+threshold  x_0 cut at s = max(1, quantile of |x_0| over each sample) and divided by s, where the
+           data's range is -1 to 1; of another, x_0 is measured from its middle in halves of it
            (dynamic thresholding: Saharia et al. 2022, arXiv 2205.11487, section 2.3)
 
 One set of functions on tensors and on arrays alike: a run uses them, and so does a slider that
@@ -54,8 +55,10 @@ def clipped(x0: Array, how: Finish) -> Array:
     if how.clip == "clamp":
         return x0.clip(how.low, how.high)
     if how.clip == "threshold":
-        s = _like(_quantile(abs(x0), how.threshold).clip(1.0), x0)
-        return x0.clip(-s, s) / s
+        middle, half = (how.high + how.low) / 2, (how.high - how.low) / 2
+        u = (x0 - middle) / half
+        s = _like(_quantile(abs(u), how.threshold).clip(1.0), x0)
+        return middle + half * (u.clip(-s, s) / s)
     return x0
 
 

@@ -119,6 +119,17 @@ CLIP = Option(
     "classifier clamp is the default where the data's range is known: its push grows as σ²/α.",
     source="Ho et al. 2020, arXiv 2006.11239 (code); Saharia et al. 2022, arXiv 2205.11487",
 )
+CLIP_RANGE = Option(
+    name="clip_range",
+    title="Data's range",
+    default="-1, 1",
+    low=-1e6,
+    high=1e6,
+    counts=(2, 2),
+    help="The lowest and the highest value of the data, which clamp and threshold cut to; a "
+    "model's card says its own.",
+    source="Ho et al. 2020, arXiv 2006.11239, section 3.3 (-1 to 1)",
+)
 THRESHOLD = Option(
     name="threshold",
     title="Quantile",
@@ -226,6 +237,7 @@ COMPAT = Option(
 
 RUN_OPTIONS = (
     CLIP,
+    CLIP_RANGE,
     REDERIVE_EPS,
     THRESHOLD,
     RESCALE,

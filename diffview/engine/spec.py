@@ -15,7 +15,7 @@ from diffview.engine import compat, next_token, origin, samplers, spacings
 from diffview.engine.conflicts import Facts, conflicts, idle, trimmed
 from diffview.engine.finishing import Finish
 from diffview.engine.levels import NoiseLevel
-from diffview.engine.options import RUN_OPTIONS, Option, Value, numbers
+from diffview.engine.options import CLIP_RANGE, RUN_OPTIONS, Option, Value, numbers
 from diffview.engine.origin import Origin
 from diffview.engine.schedules import Schedule
 from diffview.errors import InputError
@@ -151,7 +151,10 @@ class RunSpec:
 
     def finish(self) -> Finish:
         """What happens to the guided estimate before the sampler uses it."""
+        low, high = numbers(self.option("clip_range"))
         return Finish(
+            low=low,
+            high=high,
             rescale=float(self.option("rescale")),
             rescale_space=str(self.option("rescale_space")),
             clip=str(self.option("clip")),
@@ -268,6 +271,7 @@ def _check_numbers(spec: RunSpec, options: Mapping[str, Value]) -> None:
     _check_prompts(spec)
     _check_curve(spec.guidance.curve)
     _check_interval(numbers(options.get("interval", "")))
+    _check_range(numbers(options.get("clip_range", CLIP_RANGE.default)))
     if not 1 <= len(spec.seeds) <= MAX_SAMPLES:
         raise InputError(
             f"{len(spec.seeds)} samples cannot be drawn: give 1 to {MAX_SAMPLES} seeds"
@@ -299,6 +303,14 @@ def _check_interval(interval: tuple[float, ...]) -> None:
         raise InputError(
             f"the guidance interval {interval[0]:g} to {interval[1]:g} is empty: "
             "give the smaller sigma first, such as 0.19, 1.61"
+        )
+
+
+def _check_range(span: tuple[float, ...]) -> None:
+    if len(span) != 2 or not span[0] < span[1]:
+        raise InputError(
+            f"clip_range = {', '.join(f'{end:g}' for end in span) or 'nothing'} is no range: give "
+            "the lowest and the highest value of the data, such as -1, 1"
         )
 
 

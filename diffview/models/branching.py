@@ -21,7 +21,7 @@ from diffview.engine import origin as origins
 from diffview.engine import samplers
 from diffview.engine import spec as specs
 from diffview.engine.levels import NoiseLevel
-from diffview.engine.options import RUN_OPTIONS, Value
+from diffview.engine.options import CLIP_RANGE, RUN_OPTIONS, Value
 from diffview.engine.origin import Origin
 from diffview.engine.spec import MAX_SAMPLES, MAX_SEED, Condition, Guidance, RunSpec
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory, picked
@@ -138,7 +138,7 @@ def branch(
         condition=_condition(_labelled(card, judge), run.spec, rows, label, prompt),
         origin=_origin(run.spec, k, rows, given, edited=x_t is not None),
     )
-    spec = _steered(spec, card, guidance, negative_prompt, guidable=guidable)
+    spec = _ranged(_steered(spec, card, guidance, negative_prompt, guidable=guidable), card)
     asked = {**_clip(run.spec, spec, card), **(options or {})}
     spec = specs.checked(replace(spec, **_sampled_by(spec, card, sampler, asked)))
     spec = sampling.settled(spec, card, asked, guidable=guidable)
@@ -372,6 +372,14 @@ def _clip(parent: RunSpec, spec: RunSpec, card: ModelCard) -> Mapping[str, Value
     if parent.guidance.kind == spec.guidance.kind or "clip" in dict(parent.options):
         return {}
     return sampling.clip_for(card, spec.guidance)
+
+
+def _ranged(spec: RunSpec, card: ModelCard) -> RunSpec:
+    """The spec with the range of the data, of which a run that clips nothing keeps no note."""
+    own = sampling.card_options(card, spec.sampler)
+    if CLIP_RANGE.name not in own or spec.option("clip") != "none":
+        return spec
+    return replace(spec, options=(*spec.options, (CLIP_RANGE.name, own[CLIP_RANGE.name])))
 
 
 def _sampled_by(

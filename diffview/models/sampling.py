@@ -24,7 +24,7 @@ from diffview.engine import samplers
 from diffview.engine import spec as specs
 from diffview.engine.conflicts import NO_START
 from diffview.engine.levels import NoiseLevel
-from diffview.engine.options import TIMES, Value, numbers
+from diffview.engine.options import CLIP_RANGE, TIMES, Value, numbers
 from diffview.engine.spacings import LIST
 from diffview.engine.spec import Condition, Facts, Guidance, RunSpec
 from diffview.engine.trajectory import (
@@ -71,6 +71,8 @@ def default(card: ModelCard, name: str) -> Any:
         own = {"sampler": next(iter(samplers.by_token())), "steps": card.tokens}
         return card.defaults.get(name, own[name])
     value = card.defaults.get(name, DEFAULTS[name])
+    if name == "options" and card.value_range != (-1.0, 1.0) and not card.by_token:
+        return {CLIP_RANGE.name: CLIP_RANGE.checked(card.value_range), **value}
     return min(value, card.schedule.T) if name == "steps" else value
 
 
@@ -157,6 +159,7 @@ def facts_of(card: ModelCard, *, guidable: bool = True) -> Facts:
         latent=card.latent,
         text=card.takes_text,
         tokens=card.tokens,
+        points=len(card.data_shape) == 1 and not (card.latent or card.by_token),
     )
 
 
@@ -227,7 +230,7 @@ def clip_for(card: ModelCard, guidance: Guidance) -> dict[str, Value]:
     its gradient is not yet small. Guided-diffusion, where it comes from, clips in every run.
     """
     pictures = len(card.data_shape) == 3 and not (card.latent or card.by_token)
-    known = pictures and card.family != WRAPPED and card.value_range == (-1.0, 1.0)
+    known = pictures and card.family != WRAPPED
     return {"clip": "clamp"} if guidance.kind == "classifier" and known else {}
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from diffview.engine import samplers
-from diffview.engine.options import CLIP, RUN_OPTIONS, Value, numbers
+from diffview.engine.options import CLIP, CLIP_RANGE, RUN_OPTIONS, Value, numbers
 from diffview.engine.spacings import LIST
 from diffview.engine.spec import (
     Condition,
@@ -243,8 +243,16 @@ def adapted(choices: Choices, card: ModelCard) -> Choices:
         guidance_kind="cfg" if needs_guide else choices.guidance_kind,
         guide="",
         negative=negative,
+        options=_carried(choices, own),
     )
     return anew if _is_nonsense(carried, card) else carried
+
+
+def _carried(choices: Choices, own: Choices) -> tuple[tuple[str, Value], ...]:
+    """The options of other choices; the range of the data is the model's own."""
+    kept = [pair for pair in choices.options if pair[0] != CLIP_RANGE.name]
+    ranged = [pair for pair in own.options if pair[0] == CLIP_RANGE.name]
+    return tuple(sorted([*kept, *ranged]))
 
 
 def is_large(card: ModelCard) -> bool:

@@ -100,6 +100,14 @@ def test_the_quantile_is_numpys(q, row):
     assert found[0] == pytest.approx(np.quantile(np.array(row), q), abs=1e-6)
 
 
+def test_thresholding_of_another_range_is_that_of_minus_one_to_one_moved_there():
+    x0 = 2 * torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(0))
+    usual = finishing.clipped(x0, Finish(clip="threshold", threshold=0.9))
+    moved = Finish(clip="threshold", threshold=0.9, low=0, high=255)
+    theirs = 127.5 * (usual + 1)
+    torch.testing.assert_close(finishing.clipped(127.5 * (x0 + 1), moved), theirs)
+
+
 def test_clamping_cuts_to_the_range_and_none_leaves_all():
     x0 = torch.tensor([[-3.0, -0.5, 2.0]])
     assert finishing.clipped(x0, Finish(clip="clamp")).tolist() == [[-1, -0.5, 1]]

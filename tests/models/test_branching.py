@@ -436,6 +436,17 @@ def test_a_branched_recipe_cannot_be_run_from_noise(model):
         next(sampling.records(model, spec))
 
 
+def test_a_branch_that_begins_to_clip_does_so_to_the_range_of_the_model_s_data(model):
+    card = dataclasses.replace(model.card, value_range=(0.0, 1.0))
+    spec = sampling.spec_for(card, steps=3)
+    run = Trajectory(spec, model.data_shape)
+    for _ in sampling.sample_into(run, model):
+        pass
+    branched = branching.branch(run, card, 1, options={"clip": "clamp"})
+    last = ended(branched, model).at(3).x_t
+    assert last.min() >= 0 and last.max() <= 1
+
+
 @pytest.mark.parametrize(("asked", "clip"), [({}, "clamp"), ({"clip": "none"}, "none")])
 def test_a_branch_by_a_classifier_stays_in_the_data_s_range_unless_asked(model, asked, clip):
     card = dataclasses.replace(model.card, family="pixel_unet")

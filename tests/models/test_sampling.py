@@ -69,7 +69,7 @@ def test_a_run_is_guided_by_the_model_it_is_given():
         ({"latent": True}, {}, "none"),
         ({"family": "wrapped"}, {}, "none"),
         ({"data_shape": (2,)}, {}, "none"),
-        ({"value_range": (0.0, 1.0)}, {}, "none"),
+        ({"value_range": (0.0, 1.0)}, {}, "clamp"),
     ],
 )
 def test_a_classifier_guides_within_the_range_of_the_data_where_that_is_known(
@@ -80,6 +80,31 @@ def test_a_classifier_guides_within_the_range_of_the_data_where_that_is_known(
     assert spec.option("clip") == clip and spec.option("rederive_eps")
     plain = sampling.spec_for(make_card(**{**changes, "defaults": {}}), label=1, options=asked)
     assert plain.option("clip") == "none"
+
+
+def test_clipping_is_to_the_range_of_the_model_s_data_and_the_recipe_says_which(make_card):
+    card = make_card(value_range=(0.0, 1.0))
+    spec = sampling.spec_for(card, options={"clip": "clamp"})
+    assert dict(spec.options)["clip_range"] == "0, 1"
+    assert (spec.finish().low, spec.finish().high) == (0.0, 1.0)
+    typed = sampling.spec_for(card, options={"clip": "clamp", "clip_range": (0.2, 2)})
+    assert (typed.finish().low, typed.finish().high) == (0.2, 2.0)
+    assert dict(sampling.spec_for(card).options) == {}  # nothing is clipped, so nothing is told
+    usual = sampling.spec_for(make_card(), options={"clip": "clamp"})
+    assert (usual.finish().low, usual.finish().high) == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize("span", ["1, 0", "", "2, 2"])
+def test_a_range_of_the_data_that_is_none_is_refused(make_card, span):
+    with pytest.raises(InputError, match="clip_range = .* is no range: give the lowest"):
+        sampling.spec_for(make_card(), options={"clip": "clamp", "clip_range": span})
+
+
+def test_points_have_no_quantile_to_clip_at(make_card):
+    card = make_card(data_shape=(2,))
+    with pytest.raises(InputError, match="points, whose few numbers have no quantile"):
+        sampling.spec_for(card, options={"clip": "threshold"})
+    assert sampling.spec_for(card, options={"clip": "clamp"}).option("clip") == "clamp"
 
 
 def test_a_classifier_s_gradient_at_high_noise_cannot_throw_the_run_out_of_range(make_card):

@@ -154,6 +154,15 @@ def of_text(**changes):
     return dataclasses.replace(card("text"), **facts, **changes)
 
 
+def test_the_range_that_is_clipped_to_is_each_model_s_own():
+    halves = dataclasses.replace(card(), value_range=(0.0, 1.0))
+    chosen = state.defaults(halves).with_option("clip", "clamp")
+    assert chosen.spec(halves).finish().low == 0.0
+    carried = state.adapted(chosen, card())
+    assert (carried.option("clip"), carried.option("clip_range")) == ("clamp", "-1, 1")
+    assert state.adapted(carried, halves).option("clip_range") == "0, 1"
+
+
 def test_a_negative_prompt_stays_with_models_of_text():
     choices = Choices("old", condition="a cat", negative="a dog")
     assert state.adapted(choices, of_text()).negative == "a dog"
