@@ -235,10 +235,10 @@ class Link:
 
 
 def containers(n, heard):
-    """Enough new containers to make Python collect many times; a cycle among every hundred."""
+    """Enough new containers to make Python collect at every item, and a hundred cycles each."""
     for _ in range(n):
         kept = [[] for _ in range(1000)]
-        kept.append(Link(heard))
+        kept += [Link(heard) for _ in range(100)]
         yield len(kept)
 
 
@@ -248,7 +248,7 @@ def test_cycles_are_taken_apart_in_the_thread_of_the_window_alone(qtbot, runner)
     with qtbot.waitSignal(runner.finished, timeout=PATIENCE):
         runner.submit(partial(containers, 50, heard))
     # Those that were in use while it collected, it looks at again much later.
-    qtbot.waitUntil(lambda: len(heard) >= 10, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: len(heard) >= 1000, timeout=PATIENCE)
     assert set(heard) == {threading.main_thread()}
 
 
