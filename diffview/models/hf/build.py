@@ -45,7 +45,7 @@ def build(part: Part, place: Place) -> nn.Module:
     import torch
 
     found = weights.find(part)
-    network = _empty(part)
+    network = _empty(part, found)
     home = torch.device("cpu") if place.offload else place.device
     for warning in weights.fill(network, found, part.path, home, place.dtype):
         log.warning("%s", warning)
@@ -58,28 +58,33 @@ def build(part: Part, place: Place) -> nn.Module:
     return network
 
 
-def check(part: Part) -> None:
-    """Raise InputError where configuration and weights differ; no weight is read."""
-    weights.matched(_empty(part), weights.find(part), part.path)
+def _empty(part: Part, found: weights.Weights) -> nn.Module:
+    """The network with parameters that take no memory; its buffers are real.
+
+    Compared with the headers of the files before anything is computed, so that a configuration
+    that lies about its size costs nothing.
+    """
+    from diffview.models.hf import empty
+
+    with empty.shapes(found.parameters, len(found.tensors)):
+        network = _made(part)
+    weights.matched(network, found, part.path)
+    with empty.parameters():
+        return _made(part)
 
 
-def _empty(part: Part) -> nn.Module:
-    """The network with parameters that take no memory; its buffers are real."""
-    from accelerate import init_empty_weights
-
-    from diffview.models.families import without_values
-
-    cls = getattr(importlib.import_module(part.library), part.cls)
+def _made(part: Part) -> nn.Module:
+    """The network as its configuration says. Raises InputError for one that is none."""
     settings = plain(part.config)
     try:
-        with init_empty_weights(include_buffers=False), without_values():
-            if part.library == "diffusers":
-                network: nn.Module = cls.from_config(settings)
-            else:
-                config = getattr(importlib.import_module("transformers"), CONFIGS[part.cls])
-                network = cls(config(**settings))
-    except (TypeError, ValueError, KeyError, RuntimeError, AttributeError, ImportError) as error:
-        reason = (str(error).splitlines() or [""])[0]
+        cls = getattr(importlib.import_module(part.library), part.cls)
+        if part.library == "diffusers":
+            network: nn.Module = cls.from_config(settings)
+        else:
+            config = getattr(importlib.import_module("transformers"), CONFIGS[part.cls])
+            network = cls(config(**settings))
+    except Exception as error:  # whatever a library makes of settings that are none
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{part.path}/config.json is damaged: {reason}") from None
     return network
 
