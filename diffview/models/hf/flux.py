@@ -40,7 +40,10 @@ def describe(folder: Folder) -> ModelCard:
     return cards.card(
         folder,
         schedule.read(
-            folder.part("scheduler"), latent=True, tokens=(shape[1] // 2) * (shape[2] // 2)
+            folder.part("scheduler"),
+            latent=True,
+            tokens=(shape[1] // 2) * (shape[2] // 2),
+            flow_spacing="trailing",  # 1, 1 - 1/N, .. 1/N, whether the shift is dynamic or not
         ),
         parts=("transformer", "vae", "text_encoder", "text_encoder_2"),
         data_shape=shape,

@@ -71,22 +71,23 @@ class Sampling:
     notes: tuple[str, ...] = ()
 
 
-def read(part: Part, *, latent: bool, tokens: int = 0) -> Sampling:
+def read(part: Part, *, latent: bool, tokens: int = 0, flow_spacing: str = "linspace") -> Sampling:
     """The facts of the scheduler `part`. Raises InputError for what is not understood.
 
     latent: its samples are latents, which are never clipped. tokens: how many a flow's
-    transformer sees, for a shift that depends on it.
+    transformer sees, for a shift that depends on it. flow_spacing: the row of times that the
+    pipeline hands to a flow's scheduler; its own is linspace.
     """
     if part.cls not in SAMPLERS:
         raise InputError(
             f"{part.path}: scheduler {part.cls} is not known here; known are {', '.join(SAMPLERS)}"
         )
     if part.cls.startswith("FlowMatch"):
-        return _flow(part, tokens)
+        return _flow(part, tokens, flow_spacing)
     config = part.config
     prediction = _prediction(part)
     if prediction == "flow":
-        return _flow(part, tokens)
+        return _flow(part, tokens, flow_spacing)
     sampler, notes = SAMPLERS[part.cls], _notes(part)
     if not sampler:
         notes.append(f"{part.cls} has no counterpart here: DDIM is offered on its noise schedule")
@@ -156,11 +157,11 @@ def _without_signal(acp: Any) -> Any:
     return ((s - s[-1]) * s[0] / (s[0] - s[-1])) ** 2
 
 
-def _flow(part: Part, tokens: int) -> Sampling:
+def _flow(part: Part, tokens: int, spacing: str) -> Sampling:
     config, notes = part.config, []
-    shift, spacing = _number(part, "shift", 1.0), "linspace"
+    shift = _number(part, "shift", 1.0)
     if config.get("use_dynamic_shifting"):
-        shift, spacing = _dynamic_shift(part, tokens), "trailing"
+        shift = _dynamic_shift(part, tokens)
         notes.append(f"the shift of its times, {shift:.3f}, is that of {tokens} tokens")
     for key in ("shift_terminal", "invert_sigmas", "use_karras_sigmas", "use_beta_sigmas"):
         if config.get(key):

@@ -302,6 +302,20 @@ def test_sdxl_tells_no_prompt_from_an_empty_one(opened):
     assert model.encode([""]).any()
 
 
+def test_sd3_with_a_shift_of_its_tokens_equals_its_pipeline(pipelines, edited, monkeypatch):
+    change = {"use_dynamic_shifting": True}
+    folder = edited("scheduler/scheduler_config.json", lambda v: v.update(change), "sd3_short")
+    model = sampling.open_model(catalog.find(str(folder)), "cpu")
+    pipeline, start = pipelines("sd3_short")[0], noise(1, 4, 8, 8)
+    monkeypatch.setattr(pipeline, "scheduler", flow_scheduler(folder))
+    theirs = pipeline(
+        "a cat", num_inference_steps=STEPS, guidance_scale=1.0, latents=start.clone(),
+        output_type="latent", height=16, width=16,
+    ).images  # fmt: skip
+    run = ours(model, start, prompt="a cat", guidance=1.0)
+    close(run[STEPS].x_t, theirs)
+
+
 @pytest.mark.parametrize("guidance", [1.0, 4.0])
 @pytest.mark.parametrize("name", ["sd3", "sd3_short"])
 def test_sd3_equals_its_pipeline_by_flow_euler(opened, name, guidance):
@@ -320,9 +334,25 @@ def test_sd3_equals_its_pipeline_by_flow_euler(opened, name, guidance):
     close(model.decode(theirs), pictures)
 
 
+def flow_scheduler(folder):
+    return diffusers.FlowMatchEulerDiscreteScheduler.from_pretrained(folder / "scheduler")
+
+
+FLOWS = {
+    "as published with dev": {},
+    "as published with schnell": {"shift": 1.0, "use_dynamic_shifting": False},
+    "a shift that stays": {"shift": 3.0, "use_dynamic_shifting": False},
+    "linear": {"time_shift_type": "linear"},
+}
+
+
+@pytest.mark.parametrize("change", FLOWS.values(), ids=FLOWS)
 @pytest.mark.parametrize("name", ["flux", "schnell"])
-def test_flux_equals_its_pipeline(opened, name):
-    pipeline, model = opened(name)
+def test_flux_equals_its_pipeline(pipelines, edited, monkeypatch, name, change):
+    pipeline = pipelines(name)[0]
+    folder = edited("scheduler/scheduler_config.json", lambda v: v.update(change), name)
+    model = sampling.open_model(catalog.find(str(folder)), "cpu")
+    monkeypatch.setattr(pipeline, "scheduler", flow_scheduler(folder))
     assert model.card.data_shape == (4, 8, 8)
     start = noise(2, 4, 8, 8)
     theirs = pipeline(
