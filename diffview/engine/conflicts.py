@@ -24,8 +24,8 @@ class Facts:
     """What must be known of a model to judge a recipe.
 
     conditional: it takes a class or a prompt (text: a prompt); null: it can also do without;
-    latent: its samples are no pictures yet; points: they are places of a few numbers. tokens: how many it writes, one after the other; 0
-    where it removes noise.
+    latent: its samples are no pictures yet; points: they are places of a few numbers. tokens: how
+    many it writes, one after the other; 0 where it removes noise.
     """
 
     schedule: Schedule

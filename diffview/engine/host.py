@@ -69,6 +69,21 @@ class Timed:
         return self
 
 
+def taken(tensor: Tensor) -> Callable[[], Tensor]:
+    """What gives a copy of the tensor on the host, as float32, once the device has made it."""
+    if tensor.device.type != "cuda":
+        there = tensor.detach().to("cpu", torch.float32, copy=True)
+        return lambda: there
+    coming, made = _page_locked(tensor), _event()
+    made.record()
+
+    def wait() -> Tensor:
+        made.synchronize()
+        return coming.clone()
+
+    return wait
+
+
 def _event() -> Any:
     make: Any = torch.cuda.Event  # untyped
     return make(enable_timing=True)

@@ -6,7 +6,8 @@ spec_for(card, ...) -> climb(model, spec, pictures) -> sampling.sample_into(...)
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from diffview.models.card import ModelCard
 from diffview.models.sampling import Model
 
 if TYPE_CHECKING:
+    from diffview.engine.inversion import Ascent
     from diffview.engine.run import Guide
 
 MAX_REFINE = 100
@@ -103,6 +105,7 @@ def climb(
 ) -> Generator[State, None, None]:
     """The N + 1 states from the pictures (B, *D) up to x_T, under the spec's condition and gamma.
 
+    On a GPU the next state is queued before one is waited for.
     refine: see `engine.inversion`. Raises InputError before the first for what cannot be,
     NonFiniteError when the estimate is NaN or infinite.
     """
@@ -126,7 +129,7 @@ def _climb(
 ) -> Generator[State, None, None]:
     import torch
 
-    from diffview.engine import inversion
+    from diffview.engine import host, inversion
     from diffview.engine.run import bound
 
     @torch.no_grad()
@@ -136,8 +139,16 @@ def _climb(
         denoise = bound(model, spec, condition, guide, negative)
         x = torch.tensor(x_0).to(model.device)
         levels = spec.levels(model.schedule)
+        queued: deque[tuple[Ascent, Callable[[], torch.Tensor]]] = deque()
         for ascent in inversion.ascend(denoise, x, levels, refine=refine):
-            yield State(ascent.i, ascent.level, ascent.x_t.to("cpu", torch.float32).numpy())
+            queued.append((ascent, host.taken(ascent.x_t)))
+            if len(queued) > host.AHEAD.get(x.device.type, 0):
+                yield came(*queued.popleft())
+        while queued:
+            yield came(*queued.popleft())
+
+    def came(ascent: Ascent, there: Callable[[], torch.Tensor]) -> State:
+        return State(ascent.i, ascent.level, there().numpy())
 
     return states()
 

@@ -8,6 +8,7 @@ from torch import nn
 from diffview.engine import samplers
 from diffview.engine.run import run
 from diffview.engine.spec import Guidance, RunSpec
+from diffview.models import inverting
 from diffview.models.wrapped import wrap
 
 if not torch.cuda.is_available():
@@ -67,6 +68,20 @@ def test_no_step_of_a_run_waits_for_the_device(networks, waiting_is_an_error, na
     waiting_is_an_error(False)
     assert len(kept) == 9
     assert all(record.seconds >= 0 for record in kept)
+
+
+@pytest.mark.parametrize("refine", [0, 2])
+def test_no_step_of_an_inversion_waits_for_the_device(networks, waiting_is_an_error, refine):
+    cpu, gpu = networks
+    spec = inverting.spec_for(gpu.card, steps=8, label=1, seeds=(0,), guidance=1.5)
+    picture = np.linspace(-1, 1, 192, dtype=np.float32).reshape(1, 3, 8, 8)
+    states = inverting.climb(gpu, spec, picture, refine=refine)
+    up = [next(states)]
+    waiting_is_an_error(True)
+    up += states
+    waiting_is_an_error(False)
+    same = list(inverting.climb(cpu, spec, picture, refine=refine))
+    np.testing.assert_allclose(up[-1].x_t, same[-1].x_t, atol=2e-3)
 
 
 @pytest.mark.parametrize("name", samplers.every())

@@ -96,7 +96,7 @@ def test_clipping_is_to_the_range_of_the_model_s_data_and_the_recipe_says_which(
 
 @pytest.mark.parametrize("span", ["1, 0", "", "2, 2"])
 def test_a_range_of_the_data_that_is_none_is_refused(make_card, span):
-    with pytest.raises(InputError, match="clip_range = .* is no range: give the lowest"):
+    with pytest.raises(InputError, match="is no range: give the lowest"):
         sampling.spec_for(make_card(), options={"clip": "clamp", "clip_range": span})
 
 
