@@ -181,7 +181,7 @@ def tiles(record: StepRecord, name: str, policy: str, lens: Lens | None = None) 
         values = lens.picture(values)
     pictures = np.asarray(pixels.as_pictures(values), np.float32)
     if lens is not None and not quantity.state:
-        pictures = _enlarged(pictures, lens.shape)
+        pictures = enlarged(pictures, lens.shape)
     if lens is None and quantity.state and record.written is not None:
         return Tiles(name, _numbered(pictures, record), pictures)
     return Tiles(name, _coloured(pictures, quantity, record, policy), pictures)
@@ -192,7 +192,7 @@ def _numbered(values: Float32, record: StepRecord) -> Uint8:
     return pixels.grey_or_rgb(values, NOT_YET, tokens.codes(record) - 1)
 
 
-def _enlarged(pictures: Float32, shape: tuple[int, ...]) -> Float32:
+def enlarged(pictures: Float32, shape: tuple[int, ...]) -> Float32:
     """(B, h, w, C) repeated to the height and width of `shape` (K, H, W)."""
     high, wide = shape[-2] // pictures.shape[1], shape[-1] // pictures.shape[2]
     return pictures.repeat(max(1, high), axis=1).repeat(max(1, wide), axis=2)

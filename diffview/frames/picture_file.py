@@ -49,8 +49,22 @@ def read(path: Path, shape: Sequence[int], low: float = -1.0, high: float = 1.0)
     channels, height, width = _checked(shape)
     with _opened(path) as file:
         levels, done = _fitted(file, channels, height, width)
+    return Picture(_in_range(levels, low, high), done)
+
+
+def of_levels(
+    levels: NDArray[np.uint8], shape: Sequence[int], low: float = -1.0, high: float = 1.0
+) -> Picture:
+    """A picture (3, H, W) of bytes by the same rule. Raises InputError as `read` does."""
+    channels, height, width = _checked(shape)
+    image = Image.fromarray(np.ascontiguousarray(levels.transpose(1, 2, 0)))
+    fitted, done = _fitted(image, channels, height, width)
+    return Picture(_in_range(fitted, low, high), done)
+
+
+def _in_range(levels: NDArray[np.uint8], low: float, high: float) -> NDArray[np.float32]:
     values = low + (high - low) * (levels.astype(np.float32) / 255)
-    return Picture(np.ascontiguousarray(values, np.float32), done)
+    return np.ascontiguousarray(values, np.float32)
 
 
 def check(path: Path) -> None:

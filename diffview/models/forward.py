@@ -118,7 +118,8 @@ class Error:
     """How far x0_hat is from the x_0 that was noised: sums and means over all values.
 
     norm: ||x0_hat - x_0||; rms: its root mean square; psnr: 10 log10(range^2 / mean square), in
-    dB, of the data's range; eps_rms: the same root mean square for eps_hat - eps.
+    dB, of the data's range, not a number where they have none; eps_rms: the same root mean square
+    for eps_hat - eps.
     """
 
     norm: float
@@ -128,7 +129,7 @@ class Error:
 
 
 def error(record: StepRecord, x_0: Float32, eps: Float32, data_range: float) -> Error:
-    """The error of the one-step estimate in `record` (a batch of one)."""
+    """The error of the one-step estimate in `record` (a batch of one); data_range may be NaN."""
     difference = np.asarray(record.x0_hat[0], np.float64) - x_0
     mean = float(np.mean(difference**2))
     behind = record.x0_hat if record.x0_raw is None else record.x0_raw

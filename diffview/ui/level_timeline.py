@@ -70,8 +70,7 @@ class LevelTimeline(Timeline):
         self._tell_strip()
 
     def _tell_place(self) -> None:
-        if self.levels:
-            self.moved.emit(self.index, f"t {self.level.t:g}")
+        self.moved.emit(self.index, f"t {self.level.t:g}" if self.levels else "")
 
     def _tell_strip(self) -> None:
         expected = len(self.levels) if self._pictures else 0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from diffview.datasets.emoji_sprite import emoji_sprite
 from diffview.engine.levels import NoiseLevel
 from diffview.engine.spec import RunSpec
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory
@@ -16,6 +17,7 @@ from diffview.frames import picture_file
 from diffview.frames.compose import at_scale
 from diffview.frames.picture_file import Picture
 from diffview.models import forward
+from diffview.models.card import ModelCard
 from diffview.ui.desk import Desk
 from diffview.ui.guide_source import GuideSource
 from diffview.ui.mailbox import Mailbox
@@ -44,18 +46,37 @@ class Question:
         return self.spec == same
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """What the network made of it; the trajectory has one record, of the γ it was asked with."""
+    """What the network made of it; the trajectory has one record, of the γ it was asked with.
+
+    record: the same at the γ of the question; x0_hat (*D) its estimate, one array for good.
+    """
 
     asked: Question
     trajectory: Trajectory
+    record: StepRecord
+    x0_hat: Float32
 
-    @property
-    def record(self) -> StepRecord:
-        """The record at the γ of the question."""
-        made = self.trajectory
-        return at_scale(made, made[0], self.asked.spec.guidance.scale)
+
+def answered(asked: Question, trajectory: Trajectory) -> Answer:
+    """The answer to a question that is but for γ the one the trajectory was made for."""
+    record = at_scale(trajectory, trajectory[0], asked.spec.guidance.scale)
+    return Answer(asked, trajectory, record, record.x0_hat[0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Taken:
+    """A picture as x_0 (*D) of the models of one `forward.space`. done: how it became that."""
+
+    name: str
+    space: Hashable
+    x_0: Float32
+    done: tuple[str, ...] = ()
+
+
+Get = Callable[[tuple[int, ...], float, float], Picture]
+"""A picture in a shape, between a low and a high value."""
 
 
 class Noising(QObject):
@@ -64,6 +85,8 @@ class Noising(QObject):
     noised = Signal()
     """x_0 or the noise is another."""
     answered = Signal(object)
+    named = Signal(object)
+    """The names of the bundled emoji."""
     read = Signal(object)
     failed = Signal(object)
 
@@ -74,17 +97,26 @@ class Noising(QObject):
         self.x_0: Float32 | None = None
         self._drawn: tuple[Key, Float32] | None = None
         self.answer: Answer | None = None
-        self._reader, self._drawer, self._asker = (Mailbox(desk.jobs, self) for _ in range(3))
+        self._state: tuple[Float32, Float32, NoiseLevel, Float32] | None = None
+        self._namer, self._reader, self._drawer, self._asker = (
+            Mailbox(desk.jobs, self) for _ in range(4)
+        )
+        self._namer.told.connect(self.named)
         self._reader.told.connect(self.read)
         self._drawer.told.connect(self._on_drawn)
         self._asker.told.connect(self._on_answer)
-        for box in (self._reader, self._drawer, self._asker):
+        for box in (self._namer, self._reader, self._drawer, self._asker):
             box.failed.connect(self.failed)
 
     @property
     def busy(self) -> bool:
         """Whether anything is being read, drawn or asked."""
-        return any(box.busy for box in (self._reader, self._drawer, self._asker))
+        return any(box.busy for box in (self._namer, self._reader, self._drawer, self._asker))
+
+    @property
+    def reading(self) -> bool:
+        """Whether a picture is being read."""
+        return self._reader.busy
 
     @property
     def asking(self) -> bool:
@@ -99,18 +131,44 @@ class Noising(QObject):
         return self._drawn[1]
 
     def state(self, level: NoiseLevel) -> Float32 | None:
-        """x_t (*D) at a level; None while picture or noise are missing."""
-        eps = self.eps
-        if self.x_0 is None or eps is None or eps.shape != self.x_0.shape:
+        """x_t (*D) at a level, the same array as long as it is the same; None while picture or
+        noise are missing."""
+        eps, x_0 = self.eps, self.x_0
+        if x_0 is None or eps is None or eps.shape != x_0.shape:
             return None
-        return forward.noised(self.x_0, eps, level)
+        kept = self._state
+        if kept is None or kept[0] is not x_0 or kept[1] is not eps or kept[2] != level:
+            kept = self._state = x_0, eps, level, forward.noised(x_0, eps, level)
+        return kept[3]
+
+    def name(self) -> None:
+        """Find the names of the bundled emoji."""
+
+        def make() -> Iterator[tuple[str, ...]]:
+            yield emoji_sprite().names
+
+        self._namer.put(make)
 
     def read_file(self, path: Path) -> None:
-        """Read a picture in the shape of the chosen model; `read` tells it."""
-        card = self._desk.store.card
+        """Read a picture as the chosen model takes it; `read` tells it."""
+        self._read(str(path), lambda *wanted: picture_file.read(path, *wanted))
 
-        def make() -> Iterator[Picture]:
-            yield picture_file.read(path, card.data_shape, *card.value_range)
+    def read_emoji(self, place: int, name: str) -> None:
+        """The same with a bundled emoji."""
+        self._read(
+            name, lambda *wanted: picture_file.of_levels(emoji_sprite().pictures[place], *wanted)
+        )
+
+    def _read(self, name: str, get: Get) -> None:
+        source = self._desk.store.source
+
+        def make() -> Iterator[Taken]:
+            card = source.card
+            picture = get(*_wanted(card))
+            x_0 = picture.values
+            if card.coded:
+                x_0 = forward.latents(source.model(), x_0)
+            yield Taken(name, forward.space(card), x_0, picture.done)
 
         self._reader.put(make)
 
@@ -152,14 +210,14 @@ class Noising(QObject):
             return
         if self.answer is not None and asked.is_but_for_gamma(self.answer.asked):
             self._asker.clear()
-            self._on_answer(replace(self.answer, asked=asked))
+            self._on_answer(answered(asked, self.answer.trajectory))
             return
         source = self._desk.store.source
 
         def make() -> Iterator[Answer]:
             x_t, model = forward.noised(asked.x_0, asked.eps, asked.level), source.model()
             guide = None if asked.guide is None else asked.guide.guide(model)
-            yield Answer(asked, forward.estimate(model, asked.spec, x_t, guide))
+            yield answered(asked, forward.estimate(model, asked.spec, x_t, guide))
 
         self._asker.put(make)
 
@@ -178,3 +236,10 @@ class Noising(QObject):
     def _on_answer(self, answer: Answer) -> None:
         self.answer = answer
         self.answered.emit(answer)
+
+
+def _wanted(card: ModelCard) -> tuple[tuple[int, ...], float, float]:
+    """The shape and the range of the pictures that become x_0 of this model."""
+    if card.coded:
+        return card.shown_shape, -1.0, 1.0
+    return card.data_shape, *card.value_range

@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
 
+from diffview.datasets.emoji_sprite import emoji_sprite
+from diffview.engine import schedules
 from diffview.frames import noising
+from diffview.models import catalog, preview
+from diffview.models.card import ModelCard
+from diffview.models.network import NetworkDenoiser
+from diffview.ui import jobs
 
 
 @pytest.fixture
@@ -180,7 +188,7 @@ def test_without_a_run_it_says_what_to_do(make_session):
     session = make_session()
     session.window.central.go_to("forward")
     forward = session.window.central.current
-    assert "open a picture" in forward.panes[0].view._message
+    assert "drop a picture" in forward.panes[0].view._message
     assert forward.panes[1].view._message == ""
     session.window.commands.do("copy")
 
@@ -226,3 +234,105 @@ def test_the_values_under_the_mouse_are_those_of_every_pane(session, forward):
     shown = [float(line.split()[-1].replace("−", "-")) for line in lines]
     expected = [values(pane)[0, 2, 5] for pane in forward.panes]
     np.testing.assert_allclose(shown, expected, atol=6e-4)
+
+
+def halved(x):
+    return x[:, ::2, ::2]
+
+
+class Halving:
+    """Encodes by every second pixel, doubled; decodes by the way back."""
+
+    sha256 = "e" * 64
+
+    def __call__(self, latents):
+        return (latents / 2).repeat_interleave(2, -1).repeat_interleave(2, -2)
+
+    def encode(self, pictures):
+        return 2 * pictures[..., ::2, ::2]
+
+
+@pytest.fixture
+def latent(session, forward, make_source, wait, tmp_path, monkeypatch):
+    """The workspace with a model of latents (3, 4, 4) that decode to pictures (3, 8, 8)."""
+    monkeypatch.setattr(preview, "_cache_folder", lambda: tmp_path / "previews")
+    card = ModelCard(
+        "latent", "Latent", "wrapped", (3, 4, 4), "x0", schedules.named("cosine"),
+        latent=True, picture_shape=(3, 8, 8),
+    )  # fmt: skip
+    model = NetworkDenoiser(card, lambda x_t, t: 0.5 * x_t, decoder=Halving())
+    session.controller.add_source(make_source(model))
+    wait(lambda: forward.looks.quick is not None)
+    return forward
+
+
+def settled(forward):
+    return not (forward.noising.busy or forward.looks.busy) and len(forward._seen()) == 3
+
+
+def test_a_picture_is_encoded_noised_as_latents_and_seen_decoded(session, latent, tmp_path, wait):
+    rng = np.random.default_rng(0)
+    levels = rng.integers(0, 256, (4, 4, 3), np.uint8).repeat(2, axis=0).repeat(2, axis=1)
+    Image.fromarray(levels).save(tmp_path / "mosaic.png")
+    latent.take_picture(tmp_path / "mosaic.png")
+    picture = levels.transpose(2, 0, 1) / 127.5 - 1
+    wait(lambda: settled(latent))
+    session.window.transport.scrubber.setValue(600)
+    wait(lambda: settled(latent) and latent._psnr(latent.noising.answer) > 0)
+    x_0, level = 2 * halved(picture), latent.levels.level
+    eps = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(0)).numpy()
+    x_t = level.alpha * x_0 + level.sigma * eps
+    np.testing.assert_allclose(values(latent.panes[0]), picture, atol=1e-5)
+    np.testing.assert_allclose(halved(values(latent.panes[1])), x_t / 2, atol=1e-5)
+    np.testing.assert_allclose(halved(values(latent.panes[2])), x_t / 4, atol=1e-5)
+    assert [pane._remark.text() for pane in latent.panes] == [
+        "decoded", f"t {level.t:g} · decoded", f"t {level.t:g} · decoded",
+    ]  # fmt: skip
+    norm = np.linalg.norm(x_t / 2 - x_0)
+    assert float(latent.error_card.norm.text("norm")) == pytest.approx(norm, rel=1e-3)
+    psnr = 10 * np.log10(4 / np.mean((x_t / 4 - x_0 / 2) ** 2))
+    shown = latent.error_card.numbers.text("psnr").replace("−", "-").removesuffix(" dB")
+    assert float(shown) == pytest.approx(psnr, abs=0.06)
+    assert latent.levels._pictures[300].shape[:2] == (8, 8), "the strip shows pictures too"
+    latent.panes[2]._list.setCurrentIndex(1)
+    np.testing.assert_allclose(halved(values(latent.panes[2])), x_t / 2 - x_0, atol=1e-5)
+
+
+def test_a_bundled_emoji_is_noised_in_the_models_own_shape(session, forward, wait):
+    wait(lambda: forward.chooser.emoji.count() > 1000)
+    forward.chooser.list.setCurrentIndex(forward.chooser.list.findData("emoji"))
+    assert forward.chooser.emoji.isVisible()
+    assert forward.chooser.emoji.currentText() == "red apple"
+    emoji = emoji_sprite()
+
+    def expected(name):
+        levels = emoji.pictures[emoji.names.index(name)].transpose(1, 2, 0)
+        grey = Image.fromarray(levels).resize((8, 8), Image.Resampling.LANCZOS).convert("L")
+        return np.asarray(grey, np.float32)[None] / 127.5 - 1
+
+    wait(lambda: np.allclose(values(forward.panes[0]), expected("red apple"), atol=0.01))
+    QTest.keyClick(forward.chooser.emoji.field, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+    QTest.keyClicks(forward.chooser.emoji.field, "pizza")
+    QTest.keyClick(forward.chooser.emoji.field, Qt.Key.Key_Return)
+    wait(lambda: np.allclose(values(forward.panes[0]), expected("pizza"), atol=0.01))
+    QTest.keyClicks(forward.chooser.emoji.field, "no such thing")
+    QTest.keyClick(forward.chooser.emoji.field, Qt.Key.Key_Return)
+    assert "no bundled emoji called" in notice(session)
+
+
+def test_a_model_that_writes_tokens_says_why_it_has_no_forward_process(
+    session, forward, writers, wait, tmp_path
+):
+    session.controller.add_source(jobs.source_of(catalog.entry(writers / "pixel.safetensors")))
+    assert not forward.panes[0].isVisible() and not forward.chooser.isVisible()
+    assert "token by token" in forward.empty.words.text()
+    assert session.window.transport.place.text() == ""
+    assert forward.level_card.numbers.text("t") == "–"
+    assert forward.frame is None
+    forward.take_picture(picture(tmp_path))
+    wait(lambda: "no forward process" in notice(session))
+    assert forward.empty.button.text() == "Choose Fake"
+    QTest.mouseClick(forward.empty.button, Qt.MouseButton.LeftButton)
+    wait(lambda: session.controller.card.id == "fake" and not forward.noising.busy)
+    assert forward.panes[0].isVisible() and not forward.empty.isVisible()
+    np.testing.assert_allclose(values(forward.panes[0]), np.full((1, 8, 8), 0.6), atol=1e-6)

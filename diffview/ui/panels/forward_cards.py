@@ -53,6 +53,10 @@ class LevelCard(Card):
         self.body.addWidget(formula)
         self.body.addWidget(self.numbers)
 
+    def show_nothing(self) -> None:
+        """There is no level to look at."""
+        self.numbers.show_nothing()
+
     def show_level(self, level: NoiseLevel) -> None:
         """The numbers of the level that is looked at."""
         self.numbers.show_numbers(
@@ -95,11 +99,17 @@ class ErrorCard(Card):
                 "at": f"{level.t:g}",
                 "gamma": "–" if gamma is None else f"{gamma:g}",
                 "rms": number(error.rms),
-                "psnr": "∞ dB" if math.isinf(error.psnr) else f"{error.psnr:.1f} dB",
+                "psnr": _psnr(error.psnr),
                 "eps": number(error.eps_rms),
             }
         )
         self.remark.setText(who)
+
+
+def _psnr(value: float) -> str:
+    if math.isnan(value):
+        return "–"
+    return "∞ dB" if math.isinf(value) else f"{value:.1f} dB".replace("-", "−")
 
 
 class PlotCard(Card):

@@ -1,4 +1,4 @@
-"""Which picture is noised, and with which noise: a sample of the run, or a file."""
+"""Which picture is noised, and with which noise: a sample of the run, an emoji, or a file."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ from PySide6.QtWidgets import (
 )
 
 from diffview.ui.panels.card import describe, narrow, silent
+from diffview.ui.panels.emoji_list import EmojiList
 from diffview.ui.settings import Settings
 
-OF_RUN, OF_FILE = "run", "file"
+OF_RUN, OF_EMOJI, OF_FILE = "run", "emoji", "file"
 MAX_SEED = 2**31 - 1
 FILTER = "Pictures (*.png *.jpg *.jpeg *.webp *.gif *.bmp *.tif *.tiff *.ppm *.pgm);;All files (*)"
 
 
 class PictureChooser(QWidget):
-    """A row of fields; a file is in the list once there was one."""
+    """A row of fields; a file is in the list once there was one, emoji have one of their own."""
 
     sourceRequested = Signal(str)
+    emojiRequested = Signal(int)
+    unknownTyped = Signal(str)
     fileRequested = Signal(object)
     seedRequested = Signal(int)
 
@@ -35,16 +38,23 @@ class PictureChooser(QWidget):
         self._settings = settings
         self._build()
         self.list.currentIndexChanged.connect(self._on_chosen)
+        self.emoji.activated.connect(self.emojiRequested)
+        self.emoji.unknownTyped.connect(self.unknownTyped)
         self.open.clicked.connect(self._on_open)
         self.seed.valueChanged.connect(self.seedRequested)
 
     def _build(self) -> None:
         self.list = QComboBox()
         self.list.addItem("A sample of the run", OF_RUN)
+        self.list.addItem("Bundled emoji", OF_EMOJI)
         describe(self.list, "Picture to noise", "The selected sample's last picture in the "
-                 "shown run, or a picture file", "forwardPictureCombo")  # fmt: skip
+                 "shown run, a bundled emoji, or a picture file",
+                 "forwardPictureCombo")  # fmt: skip
         narrow(self.list)
         self.list.setMaximumWidth(220)
+        self.emoji = EmojiList("forwardEmojiCombo")
+        self.emoji.setMaximumWidth(220)
+        self.emoji.hide()
         self.open = QPushButton("Open picture…")
         describe(self.open, "Open a picture", "A picture file; or drop one on the window. It is "
                  "cut to the model's shape, transparency goes over white",
@@ -60,6 +70,7 @@ class PictureChooser(QWidget):
         row.setContentsMargins(4, 0, 4, 0)
         row.setSpacing(8)
         row.addWidget(self.list, 3)
+        row.addWidget(self.emoji, 3)
         row.addWidget(self.open)
         row.addStretch(1)
         row.addWidget(label)
@@ -67,7 +78,9 @@ class PictureChooser(QWidget):
 
     @Slot(int)
     def _on_chosen(self, row: int) -> None:
-        self.sourceRequested.emit(self.list.itemData(row))
+        of = self.list.itemData(row)
+        self.emoji.setVisible(of == OF_EMOJI)
+        self.sourceRequested.emit(of)
 
     @Slot()
     def _on_open(self) -> None:
@@ -84,8 +97,9 @@ class PictureChooser(QWidget):
     def show_file(self, path: Path) -> None:
         """Offer this file, as what is chosen."""
         with silent(self.list):
-            if self.list.count() == 1:
-                self.list.addItem("", OF_FILE)
+            if self.list.findData(OF_FILE) < 0:
+                self.list.insertItem(1, "", OF_FILE)
             self.list.setItemText(1, path.name)
             self.list.setItemData(1, str(path), Qt.ItemDataRole.ToolTipRole)
             self.list.setCurrentIndex(1)
+        self.emoji.hide()

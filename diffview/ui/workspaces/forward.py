@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import nan
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QSplitter, QVBoxLayout
 
+from diffview.engine.levels import NoiseLevel
 from diffview.engine.trajectory import Float32, Trajectory
 from diffview.frames import noising as pictures
 from diffview.frames.compose import Frame, Tiles
-from diffview.frames.picture_file import Picture
-from diffview.models import forward
+from diffview.frames.lens import DECODED, PREVIEW
+from diffview.frames.pixels import Uint8
+from diffview.models import codebook, forward
 from diffview.ui.desk import Desk
 from diffview.ui.level_timeline import LevelTimeline
-from diffview.ui.noising import Answer, Noising
+from diffview.ui.looks import Looks
+from diffview.ui.noising import Answer, Noising, Taken
 from diffview.ui.notices import notice_of
+from diffview.ui.panels.empty_state import EmptyState
 from diffview.ui.panels.forward_cards import ErrorCard, LevelCard, PlotCard, ValueCard
 from diffview.ui.panels.pane import link
-from diffview.ui.panels.picture_chooser import OF_FILE, OF_RUN, PictureChooser
+from diffview.ui.panels.picture_chooser import OF_EMOJI, OF_FILE, OF_RUN, PictureChooser
 from diffview.ui.panels.picture_pane import PicturePane, Subject
 from diffview.ui.state import Choices, Look, Notice
 from diffview.ui.workspaces import Workspace, workspace
 
 TOPIC = "forward"
+FIRST_EMOJI = "red apple"
 START_LAM = 0.0
 """Where there is no run to begin at: as much picture as noise."""
 
@@ -40,9 +48,19 @@ ESTIMATES = (
 )  # fmt: skip
 LABELS = {"x0hat": "x̂₀", pictures.ERROR: "x̂₀ − x₀", "eps": "ε̂"}
 LACKS = {
-    OF_RUN: "Run the model, open a picture, or drop one here",
+    OF_RUN: "Run the model, choose an emoji above, or drop a picture here",
+    OF_EMOJI: "Choose an emoji above",
     OF_FILE: "This picture could not be read",
 }
+
+
+@dataclass(slots=True)
+class Given:
+    """A picture that was asked for by name, how it is read, and what became of it."""
+
+    name: str
+    read: Callable[[], None]
+    taken: Taken | None = None
 
 
 @workspace(
@@ -60,10 +78,12 @@ class Forward(Workspace):
         super().__init__(desk)
         self.levels = LevelTimeline(self)
         self.timeline = self.levels
-        self.noising = Noising(desk, self)
+        self.noising, self.looks = Noising(desk, self), Looks(desk, self)
         self._of = OF_RUN
         self._sample: tuple[Trajectory, int, Float32] | None = None
-        self._file: tuple[Path, Picture | None] | None = None
+        self._given: dict[str, Given] = {}
+        self._names: tuple[str, ...] = ()
+        self._strip_drawn = False
         self._build()
         self._connect()
 
@@ -78,7 +98,9 @@ class Forward(Workspace):
         self.level_card, self.error_card = LevelCard(), ErrorCard()
         self.plot_card, self.value_card = PlotCard(), ValueCard()
         self.cards = (self.level_card, self.error_card, self.plot_card, self.value_card)
-        splitter = QSplitter(Qt.Orientation.Horizontal)
+        self.empty = EmptyState("forwardEmpty")
+        self.empty.hide()
+        self.splitter = splitter = QSplitter(Qt.Orientation.Horizontal)
         splitter.setChildrenCollapsible(False)
         for place, pane in enumerate(self.panes):
             splitter.addWidget(pane)
@@ -89,19 +111,26 @@ class Forward(Workspace):
         body.setSpacing(6)
         body.addWidget(self.chooser)
         body.addWidget(splitter, 1)
+        body.addWidget(self.empty, 1)
 
     def _connect(self) -> None:
         store = self.desk.store
         self.chooser.sourceRequested.connect(self._on_source)
         self.chooser.fileRequested.connect(self.take_picture)
+        self.chooser.emojiRequested.connect(self._on_emoji)
+        self.chooser.unknownTyped.connect(self._on_unknown)
         self.chooser.seedRequested.connect(self.noising.reseed)
+        self.empty.modelRequested.connect(store.choose_model)
         self.levels.moved.connect(self._on_moved)
         self.plot_card.plot.stepRequested.connect(self.levels.go_to)
         self.panes[2].subjectRequested.connect(self._on_subject)
+        self.noising.named.connect(self._on_named)
         self.noising.noised.connect(self._on_noised)
         self.noising.answered.connect(self._on_answered)
         self.noising.read.connect(self._on_read)
         self.noising.failed.connect(self._on_failed)
+        self.looks.changed.connect(self._on_looked)
+        self.looks.failed.connect(self._on_failed)
         for pane in self.panes:
             pane.view.hovered.connect(self._on_hovered)
             pane.view.unhovered.connect(self.value_card.show_nothing)
@@ -115,6 +144,8 @@ class Forward(Workspace):
     def refresh(self) -> None:
         """The model, the picture and the choices may all be others."""
         first = not self.levels.levels
+        if not self._names:
+            self.noising.name()
         self._show_model()
         if first:
             self.levels.go_near(self._run_lam())
@@ -128,9 +159,13 @@ class Forward(Workspace):
 
     def take_picture(self, path: Path) -> None:
         """Noise this picture."""
-        self._file, self._of = (path, None), OF_FILE
+        self._given[OF_FILE] = Given(str(path), lambda: self.noising.read_file(path))
+        self._of = OF_FILE
         self.chooser.show_file(path)
-        self.noising.read_file(path)
+        lacking = self._lacking()
+        if lacking:
+            self.desk.tell(Notice(lacking, "warning", topic=TOPIC))
+        self._given[OF_FILE].read()
 
     def show_theme(self) -> None:
         """Symbols, rings and the plot in the present colours."""
@@ -149,30 +184,51 @@ class Forward(Workspace):
     @property
     def frame(self) -> Frame | None:
         """The three panes, as they are shown."""
-        tiles = self._tiles()
-        if len(tiles) < len(self.panes):
+        seen = self._seen()
+        if len(seen) < len(self.panes):
             return None
         index, count = self.levels.index, len(self.levels.levels)
-        return Frame(None, index, count, self.levels.level, None, tuple(tiles))
+        tiles, names = zip(*seen, strict=True)
+        lens = next((name for name in (PREVIEW, DECODED) if name in names), "")
+        return Frame(None, index, count, self.levels.level, None, tiles, lens)
 
     # -- the picture --------------------------------------------------------------------------
 
+    def _lacking(self) -> str:
+        return forward.lacking(self.desk.store.card)
+
     def _show_model(self) -> None:
-        levels = forward.places(self.desk.store.card.schedule)
+        """Its levels; of a model that never sees noise, why there are none, and another one."""
+        store, lacking = self.desk.store, self._lacking()
+        self.looks.begin(store.source)
+        for shown in (self.chooser, self.splitter):
+            shown.setVisible(not lacking)
+        self.empty.setVisible(bool(lacking))
+        if lacking:
+            other = next((card for card in store.cards if not forward.lacking(card)), None)
+            offered = ("", "") if other is None else (other.id, other.title)
+            self.empty.show_words(lacking, *offered)
+            self.level_card.show_nothing()
+            self.error_card.show_nothing("")
+        levels = () if lacking else forward.places(store.card.schedule)
         if levels != self.levels.levels:
             self.levels.show_levels(levels)
             self.plot_card.plot.show_levels(levels)
 
     def _use_picture(self) -> None:
-        """The picture that is chosen, in the shape of the model that is chosen."""
+        """The picture that is chosen, as the model that is chosen takes it."""
+        if self._lacking():
+            self.noising.use(None)
+            return
+        given = self._given.get(self._of)
         if self._of == OF_RUN:
             self.noising.use(self._sample_of_run())
-        elif self._file is not None:
-            path, picture = self._file
-            if picture is None or picture.values.shape != self.desk.store.card.data_shape:
-                self.noising.read_file(path)
-            else:
-                self.noising.use(picture.values)
+        elif given is None:
+            self.noising.use(None)
+        elif given.taken is None or given.taken.space != forward.space(self.desk.store.card):
+            given.read()
+        else:
+            self.noising.use(given.taken.x_0)
         self._show()
         self._ask()
 
@@ -180,6 +236,8 @@ class Forward(Workspace):
         store = self.desk.store
         run = store.run
         if run is None or not run.complete or run.data_shape != store.card.data_shape:
+            return None
+        if store.card.coded and run.spec.model_id != store.card.id:  # others' latents
             return None
         sample = min(store.look.sample, run.spec.batch - 1)
         if self._sample is None or self._sample[:2] != (run, sample):
@@ -195,7 +253,33 @@ class Forward(Workspace):
     @Slot(str)
     def _on_source(self, source: str) -> None:
         self._of = source
+        if source == OF_EMOJI and OF_EMOJI not in self._given and self._names:
+            known = FIRST_EMOJI in self._names
+            self._take_emoji(self._names.index(FIRST_EMOJI) if known else 0)
         self._use_picture()
+
+    @Slot(object)
+    def _on_named(self, names: tuple[str, ...]) -> None:
+        if not self._names:
+            self._names = names
+            self.chooser.emoji.show_names(names)
+            if self._of == OF_EMOJI:
+                self._on_source(OF_EMOJI)
+
+    @Slot(int)
+    def _on_emoji(self, place: int) -> None:
+        self._take_emoji(place)
+        self._use_picture()
+
+    def _take_emoji(self, place: int) -> None:
+        name = self._names[place]
+        self._given[OF_EMOJI] = Given(name, lambda: self.noising.read_emoji(place, name))
+        self.chooser.emoji.show_title(name)
+
+    @Slot(str)
+    def _on_unknown(self, typed: str) -> None:
+        text = f"There is no bundled emoji called '{typed[:60]}': type a part of a name and choose"
+        self.desk.tell(Notice(f"{text} from the list.", "warning", topic=TOPIC))
 
     @Slot(object)
     def _on_run(self, run: Trajectory) -> None:
@@ -208,14 +292,15 @@ class Forward(Workspace):
             self._use_picture()
 
     @Slot(object)
-    def _on_read(self, picture: Picture) -> None:
-        if self._file is None:
+    def _on_read(self, taken: Taken) -> None:
+        given = self._given.get(self._of)
+        if given is None or given.name != taken.name:
             return
-        self._file = self._file[0], picture
-        if self._of == OF_FILE:
-            self.noising.use(picture.values)
-            if picture.done:
-                self.desk.tell(Notice(f"{self._file[0].name}: {', '.join(picture.done)}."))
+        given.taken = taken
+        if taken.space == forward.space(self.desk.store.card):
+            self.noising.use(taken.x_0)
+            if taken.done and self._of == OF_FILE:
+                self.desk.tell(Notice(f"{Path(taken.name).name}: {', '.join(taken.done)}."))
 
     # -- noising and asking -------------------------------------------------------------------
 
@@ -252,56 +337,109 @@ class Forward(Workspace):
             return None
         return answer
 
-    def _tiles(self) -> list[Tiles]:
-        """What the panes show, as far as it is there."""
+    def _states(self) -> dict[str, Float32]:
+        """x_0, x_t and the estimate (*D), as far as they are there."""
         x_0, answer = self.noising.x_0, self._answer()
+        states = {} if x_0 is None else {pictures.PICTURE: x_0}
         x_t = self.noising.state(self.levels.level) if self.levels.levels else None
-        tiles = [] if x_0 is None else [pictures.state(pictures.PICTURE, x_0)]
         if x_t is not None:
-            tiles.append(pictures.state("xt", x_t))
-        if x_t is not None and answer is not None:
-            shown = self.panes[2].subject
-            tiles.append(pictures.estimate(answer.record, answer.asked.x_0, shown))
-        return tiles
+            states["xt"] = x_t
+            if answer is not None:
+                states["x0hat"] = answer.x0_hat
+        return states
+
+    def _seen(self) -> list[tuple[Tiles, str]]:
+        """What the panes show, as far as it is there, each with the name of its lens."""
+        seen, answer, shown = [], self._answer(), self.panes[2].subject
+        for name, values in self._states().items():
+            look = self.looks.of(name, values)
+            if look is None:
+                break
+            made = pictures.state(name, look.picture), look.lens
+            if name == "x0hat" and shown != name and answer is not None:
+                lens = self.looks.quick
+                made = pictures.estimate(answer.record, answer.asked.x_0, shown, lens), ""
+            seen.append(made)
+        return seen
+
+    def _tiles(self) -> list[Tiles]:
+        return [tiles for tiles, _ in self._seen()]
 
     def _show(self) -> None:
         """The panes and the level."""
         if not self.levels.levels:
             return
-        level, tiles = self.levels.level, self._tiles()
+        level, seen = self.levels.level, self._seen()
         self.level_card.show_level(level)
         self.plot_card.plot.show_cursor(self.levels.index)
-        self.panes[1].show_remark(f"t {level.t:g}")
-        self.panes[0].show_tiles(tiles[0] if tiles else None, "" if tiles else LACKS[self._of])
-        waits = "Loading the model…" if self.noising.x_0 is not None else ""
-        for place, pane in enumerate(self.panes[1:], 1):
-            there = place < len(tiles)
-            pane.show_tiles(tiles[place] if there else None, waits if place == 2 else "")
-        if len(tiles) < len(self.panes):
+        waiting = self.noising.x_0 is not None or self.noising.reading
+        waits = "Loading the model…" if waiting else ""
+        messages = (waits or LACKS[self._of], "", waits)
+        for place, pane in enumerate(self.panes):
+            tiles, lens = seen[place] if place < len(seen) else (None, "")
+            pane.show_tiles(tiles, "" if tiles is not None else messages[place])
+            pane.show_remark(self._remark(place, lens))
+        if len(seen) < len(self.panes):
             self.error_card.show_nothing("")
+        self.looks.ask(self._states())
+
+    def _remark(self, place: int, lens: str) -> str:
+        """The t of what a pane shows, and through what its latents are seen."""
+        answer = self._answer()
+        t = (None, self.levels.level.t, None if answer is None else answer.asked.level.t)[place]
+        return " · ".join(part for part in ("" if t is None else f"t {t:g}", lens) if part)
 
     @Slot(object)
     def _on_answered(self, answer: Answer) -> None:
         self.desk.store.begunAnew.emit(TOPIC)
         self._show()
-        if self._answer() is None:
+        self._show_error()
+
+    def _show_error(self) -> None:
+        answer = self._answer()
+        if answer is None:
             return
-        asked = answer.asked
-        low, high = self.desk.store.card.value_range
-        error = forward.error(answer.record, asked.x_0, asked.eps, high - low)
+        asked, low, high = answer.asked, *self.desk.store.card.value_range
+        coded = self.looks.coded
+        error = forward.error(answer.record, asked.x_0, asked.eps, nan if coded else high - low)
         guided = asked.spec.guidance.kind != "none"
         gamma = asked.spec.guidance.scale if guided else None
-        self.error_card.show_error(error, asked.level, gamma, asked.who)
-        self.panes[2].show_remark(f"t {asked.level.t:g}")
+        who = asked.who
+        if coded:
+            error = replace(error, psnr=self._psnr(answer))
+            who += "; in units of its latents, but the PSNR is of the decoded pictures"
+        self.error_card.show_error(error, asked.level, gamma, who)
+
+    def _psnr(self, answer: Answer) -> float:
+        """Of the decoded estimate, once both pictures are decoded; else not a number."""
+        x_0 = self.looks.of(pictures.PICTURE, answer.asked.x_0)
+        x0_hat = self.looks.of("x0hat", answer.x0_hat)
+        if x_0 is None or x0_hat is None or {x_0.lens, x0_hat.lens} != {DECODED}:
+            return nan
+        return codebook.psnr(x_0.picture, x0_hat.picture)
+
+    @Slot()
+    def _on_looked(self) -> None:
+        """The quick lens is there, or what the decoder makes of these states."""
+        if not self._strip_drawn:
+            self._show_strip()
+        self._show()
+        self._show_error()
 
     def _show_strip(self) -> None:
-        x_0, eps = self.noising.x_0, self.noising.eps
-        if x_0 is None or eps is None or eps.shape != x_0.shape:
+        x_0, eps, lens = self.noising.x_0, self.noising.eps, self.looks.quick
+        self._strip_drawn = not self.looks.coded or lens is not None
+        if x_0 is None or eps is None or eps.shape != x_0.shape or not self._strip_drawn:
             self.levels.show_pictures(None)
             return
-        self.levels.show_pictures(
-            lambda level: pictures.state("xt", forward.noised(x_0, eps, level)).pixels[0]
-        )
+
+        def draw(level: NoiseLevel) -> Uint8:
+            x_t = forward.noised(x_0, eps, level)
+            shown = x_t if lens is None else lens.picture(x_t[None])[0]
+            drawn: Uint8 = pictures.state("xt", shown).pixels[0]
+            return drawn
+
+        self.levels.show_pictures(draw)
 
     @Slot(str)
     def _on_subject(self, name: str) -> None:
