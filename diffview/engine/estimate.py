@@ -32,15 +32,6 @@ class Estimate:
     x0_raw: Tensor | None = None
     variance_mix: Tensor | None = None
 
-    def at(self, guidance_scale: float) -> Tensor:
-        """x0_hat at another guidance scale, before it is finished; no network call.
-
-        `finishing.finished` of the same base and direction is what a run would use.
-        """
-        if self.base is None or self.direction is None:
-            return self.x0_hat
-        return self.base + guidance_scale * self.direction
-
     def eps_hat(self, x_t: Tensor, level: NoiseLevel) -> Tensor:
         """The noise that goes with this estimate (from x0_raw where clipping kept it)."""
         x0 = self.x0_hat if self.x0_raw is None else self.x0_raw

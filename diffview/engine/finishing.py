@@ -62,13 +62,6 @@ def clipped(x0: Array, how: Finish) -> Array:
     return x0
 
 
-def finished(
-    x_t: Array, base: Array, direction: Array, scale: float, level: NoiseLevel, how: Finish
-) -> Array:
-    """The x0_hat that a run at this guidance scale uses at (x_t, level)."""
-    return clipped(guided(x_t, base, direction, scale, level, how), how)
-
-
 def guided(
     x_t: Array, base: Array, direction: Array, scale: float, level: NoiseLevel, how: Finish
 ) -> Array:

@@ -70,25 +70,13 @@ def levels(
     return (*(schedule.level(t) for t in chosen), CLEAN)
 
 
-def times(T: int, n_steps: int, spacing: str) -> list[int]:
-    """N falling whole times of 0 .. T-1, by one of the spacings by time."""
-    if spacing not in BY_TIME:
-        raise InputError(f"unknown spacing '{spacing}'; known are {', '.join(BY_TIME)}")
-    _check_steps(T, n_steps)
-    return BY_TIME[spacing](T, n_steps)
-
-
 def _check(schedule: Schedule, n_steps: int, spacing: str) -> None:
     if spacing not in SPACINGS:
         raise InputError(f"unknown spacing '{spacing}'; known are {', '.join(SPACINGS)}")
-    _check_steps(schedule.T, n_steps)
-
-
-def _check_steps(T: int, n_steps: int) -> None:
-    if not 1 <= n_steps <= T:
+    if not 1 <= n_steps <= schedule.T:
         raise InputError(
-            f"{n_steps} steps cannot be taken: this model's schedule has {T} times, "
-            f"so choose 1 to {T} steps"
+            f"{n_steps} steps cannot be taken: this model's schedule has {schedule.T} times, "
+            f"so choose 1 to {schedule.T} steps"
         )
 
 

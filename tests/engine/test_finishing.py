@@ -114,6 +114,11 @@ def test_clamping_cuts_to_the_range_and_none_leaves_all():
     assert finishing.clipped(x0, Finish()) is x0
 
 
+def finished(*terms_and_how):
+    """What a run uses: guided, then clipped."""
+    return finishing.clipped(finishing.guided(*terms_and_how), terms_and_how[-1])
+
+
 EVERY_FINISH = [
     Finish(rescale=phi, rescale_space=space, clip=clip)
     for phi in (0.0, 0.7)
@@ -126,8 +131,8 @@ EVERY_FINISH = [
 @pytest.mark.parametrize("level", LEVELS.values(), ids=LEVELS)
 def test_an_array_and_a_tensor_give_the_same_float32_numbers(level, how):
     terms = [pictures(seed, torch.float32) for seed in range(3)]
-    tensor = finishing.finished(*terms, 3.7, level, how)
-    array = finishing.finished(*(term.numpy() for term in terms), 3.7, level, how)
+    tensor = finished(*terms, 3.7, level, how)
+    array = finished(*(term.numpy() for term in terms), 3.7, level, how)
     assert tensor.dtype == torch.float32
     assert array.dtype == np.float32
     np.testing.assert_array_equal(array, tensor.numpy())
@@ -136,9 +141,9 @@ def test_an_array_and_a_tensor_give_the_same_float32_numbers(level, how):
 @pytest.mark.parametrize("how", EVERY_FINISH, ids=str)
 def test_a_row_of_a_batch_is_finished_as_it_would_be_alone(how):
     terms = [pictures(seed, torch.float32) for seed in range(3)]
-    together = finishing.finished(*terms, 3.7, LEVELS["vp"], how)
+    together = finished(*terms, 3.7, LEVELS["vp"], how)
     for row in range(SHAPE[0]):
-        alone = finishing.finished(*(t[row : row + 1] for t in terms), 3.7, LEVELS["vp"], how)
+        alone = finished(*(t[row : row + 1] for t in terms), 3.7, LEVELS["vp"], how)
         assert torch.equal(together[row], alone[0])
 
 

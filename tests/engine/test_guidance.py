@@ -61,7 +61,7 @@ def test_the_slider_needs_no_network_to_show_what_another_scale_would_have_given
     denoiser = plain_denoiser()
     estimate = guided(denoiser, recorded)
     calls = denoiser.calls
-    shown = estimate.at(asked)
+    shown = estimate.base + asked * estimate.direction
     assert denoiser.calls == calls
     assert torch.equal(shown, guided(plain_denoiser(), asked).x0_hat)
 
@@ -84,12 +84,11 @@ def test_a_model_without_a_null_condition_cannot_be_guided_this_way(plain_denois
         guidance.classifier_free(plain_denoiser(null=None), LABELS, 2.0)
 
 
-def test_without_guidance_there_is_one_call_and_any_scale_gives_the_same(plain_denoiser):
+def test_without_guidance_there_is_one_call_and_nothing_to_recombine(plain_denoiser):
     denoiser = plain_denoiser()
     estimate = guidance.unguided(denoiser, LABELS)(start(), LEVEL)
     assert denoiser.batches == [2]
-    assert estimate.base is None
-    assert torch.equal(estimate.at(7.0), estimate.x0_hat)
+    assert estimate.base is None and estimate.direction is None
 
 
 @pytest.mark.parametrize("rederive", [True, False])
@@ -102,7 +101,7 @@ def test_clipping_limits_the_estimate_and_keeps_guidance_unclipped(plain_denoise
     assert before.x0_hat.abs().max() > 0.5
     assert torch.equal(clipped.x0_hat, before.x0_hat.clamp(-0.5, 0.5))
     assert torch.equal(clipped.base, before.base)
-    assert torch.equal(clipped.at(4.0), before.x0_hat)
+    assert torch.equal(clipped.base + 4.0 * clipped.direction, before.x0_hat)
 
 
 def test_eps_follows_the_clipped_or_the_raw_estimate_as_chosen():
@@ -188,7 +187,8 @@ def test_an_exact_classifier_at_gamma_one_gives_the_estimate_of_its_class(level)
     torch.testing.assert_close(estimate.x0_hat, expected, rtol=1e-6, atol=1e-6)
     assert torch.equal(estimate.base, two_gaussians(x_t, level)[1])
     at_three = guidance.classifier_guided(denoiser, labels, classifier, 3.0)(x_t, level)
-    torch.testing.assert_close(estimate.at(3.0), at_three.x0_hat)
+    recombined = estimate.base + 3.0 * estimate.direction
+    torch.testing.assert_close(recombined, at_three.x0_hat)
 
 
 def test_classifier_guidance_is_the_papers_change_of_eps(plain_denoiser):

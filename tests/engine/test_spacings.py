@@ -33,7 +33,7 @@ def diffusers_times(spacing, n_steps):
 @pytest.mark.parametrize("n_steps", COUNTS)
 @pytest.mark.parametrize("spacing", NAMES)
 def test_times_equal_those_of_diffusers(spacing, n_steps):
-    assert spacings.times(1000, n_steps, spacing) == diffusers_times(spacing, n_steps)
+    assert spacings.BY_TIME[spacing](1000, n_steps) == diffusers_times(spacing, n_steps)
 
 
 @pytest.mark.parametrize(
@@ -45,14 +45,14 @@ def test_times_equal_those_of_diffusers(spacing, n_steps):
     ],
 )
 def test_ten_steps_of_a_thousand_are_those_of_the_paper(spacing, published):
-    assert spacings.times(1000, 10, spacing) == published
+    assert spacings.BY_TIME[spacing](1000, 10) == published
 
 
 @settings(max_examples=300)
 @given(data=st.data(), T=st.integers(1, 5000), spacing=st.sampled_from(BY_TIME))
 def test_every_spacing_gives_exactly_n_different_falling_times_within_range(data, T, spacing):
     n_steps = data.draw(st.integers(1, T))
-    times = spacings.times(T, n_steps, spacing)
+    times = spacings.BY_TIME[spacing](T, n_steps)
     assert len(times) == n_steps
     assert all(isinstance(t, int) for t in times)
     assert all(before > after for before, after in pairwise(times))
@@ -63,7 +63,7 @@ def test_every_spacing_gives_exactly_n_different_falling_times_within_range(data
 @pytest.mark.parametrize("spacing", BY_TIME)
 def test_no_number_of_steps_of_a_thousand_gives_one_more_or_a_time_twice_or_below_zero(spacing):
     for n_steps in range(1, 1001):
-        times = spacings.times(1000, n_steps, spacing)
+        times = spacings.BY_TIME[spacing](1000, n_steps)
         assert len(set(times)) == len(times) == n_steps
         assert min(times) >= 0
 
@@ -71,7 +71,7 @@ def test_no_number_of_steps_of_a_thousand_gives_one_more_or_a_time_twice_or_belo
 @given(data=st.data(), T=st.integers(2, 5000))
 def test_where_each_spacing_starts_and_ends(data, T):
     n_steps = data.draw(st.integers(2, T))
-    leading, linspace, trailing = (spacings.times(T, n_steps, name) for name in NAMES)
+    leading, linspace, trailing = (spacings.BY_TIME[name](T, n_steps) for name in NAMES)
     assert leading[-1] == 0
     assert set(np.diff(leading)) == {-(T // n_steps)}
     assert (linspace[0], linspace[-1]) == (T - 1, 0)
@@ -80,7 +80,7 @@ def test_where_each_spacing_starts_and_ends(data, T):
 
 @pytest.mark.parametrize("spacing", BY_TIME)
 def test_as_many_steps_as_times_visits_every_time(spacing):
-    assert spacings.times(37, 37, spacing) == list(range(36, -1, -1))
+    assert spacings.BY_TIME[spacing](37, 37) == list(range(36, -1, -1))
 
 
 @pytest.mark.parametrize("n_steps", [61, 103, 121, 122, 201])
@@ -88,7 +88,7 @@ def test_trailing_keeps_n_times_where_diffusers_adds_a_time_of_minus_one(n_steps
     theirs = diffusers_times("trailing", n_steps)
     assert len(theirs) == n_steps + 1
     assert theirs[-1] == -1
-    assert spacings.times(1000, n_steps, "trailing") == theirs[:-1]
+    assert spacings.BY_TIME["trailing"](1000, n_steps) == theirs[:-1]
 
 
 def test_levels_are_those_of_the_times_and_end_clean():
@@ -102,14 +102,14 @@ def test_levels_are_those_of_the_times_and_end_clean():
 @pytest.mark.parametrize("n_steps", [0, -1, 1001])
 def test_an_impossible_number_of_steps_is_refused_with_the_possible_ones(n_steps):
     with pytest.raises(InputError, match=f"{n_steps} steps cannot be taken.*1 to 1000 steps"):
-        spacings.times(1000, n_steps, "trailing")
+        spacings.levels(schedules.named("linear"), n_steps, "trailing")
 
 
 def test_an_unknown_spacing_is_refused_with_the_known_names():
     with pytest.raises(
         InputError, match=r"'fibonacci'; known are .*leading, linspace.*, trailing"
     ):
-        spacings.times(1000, 10, "fibonacci")
+        spacings.levels(schedules.named("linear"), 10, "fibonacci")
 
 
 KINDS = {
@@ -217,7 +217,7 @@ def test_quadratic_times_are_those_of_the_ddim_code(n_steps):
     # ermongroup/ddim, runners/diffusion.py: the expression as it stands there.
     seq = np.linspace(0, np.sqrt(1000 * 0.8), n_steps) ** 2
     seq = [int(s) for s in list(seq)]
-    found = spacings.times(1000, n_steps, "quadratic")[::-1]
+    found = spacings.BY_TIME["quadratic"](1000, n_steps)[::-1]
     if len(set(seq)) == n_steps:
         assert found == seq
     else:  # the code asks the network the same time again and again; we move on by one

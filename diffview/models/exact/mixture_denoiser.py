@@ -91,26 +91,6 @@ class MixtureDenoiser:
         joint = self._by_rows(x_t, lambda x, rows: self._joint(x, level, condition, rows))
         return joint.logsumexp(1).to(x_t.dtype)
 
-    def label_log_probs(self, x_t: Tensor, level: NoiseLevel) -> Tensor:
-        """log P(y | x_t) (B, C): the classifier that has seen every noise. Needs labels."""
-        if not self.card.classes:
-            raise InputError(f"model '{self.card.id}' has no classes to tell apart")
-        joint = self._by_rows(x_t, lambda x, rows: self._joint(x, level, None, rows))
-        classes = range(len(self.card.classes))
-        by_label = [joint[:, self._labels == label].logsumexp(1) for label in classes]
-        return torch.stack(by_label, dim=1).log_softmax(1).to(x_t.dtype)
-
-    def classifier(self, x_t: Tensor, t: Tensor) -> Tensor:
-        """`label_log_probs` as `engine.guidance` calls a classifier: t (B,) of the schedule."""
-        return self.label_log_probs(x_t, self.schedule.level(float(t[0])))
-
-    def responsibilities(
-        self, x_t: Tensor, level: NoiseLevel, condition: Tensor | None = None
-    ) -> Tensor:
-        """P(k | x_t) (B, K), or P(k | x_t, y)."""
-        joint = self._by_rows(x_t, lambda x, rows: self._joint(x, level, condition, rows))
-        return joint.softmax(1).to(x_t.dtype)
-
     # ---- inside: float64, components along the second axis --------------------------------------
 
     def _on(self, array: object) -> Tensor:

@@ -18,9 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from diffview.engine.levels import NoiseLevel
 from diffview.errors import InputError
-from diffview.models.exact.fields import KnowsDensity
 from diffview.models.exact.grid import Grid, square
 
 Energy = Callable[[Tensor], Tensor]
@@ -78,15 +76,6 @@ def partitions(
 def double_well(x: Tensor) -> Tensor:
     """E(x) = sum_d (4 x_d^2 - 1)^2: 2^D valleys at (+-1/2, ...), for any number of dimensions."""
     return (4 * x.square() - 1).square().sum(1)
-
-
-def energy_of(model: KnowsDensity, level: NoiseLevel, constant: float = 0.0) -> Energy:
-    """-log p(x_t) + constant of a model that knows its density: its Z is exp(-constant)."""
-
-    def energy(x: Tensor) -> Tensor:
-        return constant - model.log_prob(x, level)
-
-    return energy
 
 
 def score_of(energy: Energy, x: Tensor) -> Tensor:

@@ -109,16 +109,6 @@ class ExactPictures:
         counted = joint.isfinite().sum(1).double().log()
         return joint.logsumexp(1) - counted - self._log_norm(level)
 
-    def label_log_probs(self, x_t: Tensor, level: NoiseLevel) -> Tensor:
-        """log P(y | x_t) (B, C) float64 among the labelled pictures. Needs labels."""
-        if not self.card.classes:
-            raise InputError(f"model '{self.card.id}' has no classes to tell apart")
-        return self._by_label(self._log_weights(x_t, level, None)).log_softmax(1)
-
-    def classifier(self, x_t: Tensor, t: Tensor) -> Tensor:
-        """`label_log_probs` as `engine.guidance` calls a classifier: t (B,) of the schedule."""
-        return self.label_log_probs(x_t, self.schedule.level(float(t[0])))
-
     def posterior(
         self, x_t: Tensor, level: NoiseLevel, condition: Tensor | None = None, k: int = 8
     ) -> Posterior:

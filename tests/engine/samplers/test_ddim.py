@@ -207,6 +207,6 @@ def test_gaussian_data_come_out_with_exactly_the_spread_of_the_recursion(
     schedule = schedules.named("linear")
     levels = spacings.levels(schedule, n_steps, spacing)
     out = affine("ddim", gaussian_denoise(0.3, 0.5), levels, eta=eta)
-    mean, std = exact_spread(schedule, spacings.times(1000, n_steps, spacing), 0.3, 0.5, eta)
+    mean, std = exact_spread(schedule, spacings.BY_TIME[spacing](1000, n_steps), 0.3, 0.5, eta)
     assert out.mean == pytest.approx(mean, rel=1e-9)
     assert out.std == pytest.approx(std, rel=1e-9)

@@ -92,7 +92,7 @@ def test_no_noise_is_added_on_the_last_step_where_diffusers_adds_beta(
     ours = bench.ours("ddpm", denoise, n_steps, "trailing", variance="large")[-1].x_t
     theirs, _ = bench.ddpm(network, "x0", n_steps, "trailing", monkeypatch, variance="large")
     torch.testing.assert_close(ours, network(ours, 0), rtol=0, atol=1e-12)
-    last = spacings.times(1000, n_steps, "trailing")[-1]
+    last = spacings.BY_TIME["trailing"](1000, n_steps)[-1]
     level = bench.schedule().level(last)
     assert level.sigma == pytest.approx(left_over, abs=6e-4)
     assert (theirs - ours).std().item() == pytest.approx(level.sigma, rel=0.6)
@@ -199,7 +199,7 @@ def test_gaussian_data_come_out_with_exactly_the_spread_of_the_recursion(
     schedule = schedules.named("linear")
     levels = spacings.levels(schedule, n_steps, spacing)
     out = affine("ddpm", gaussian_denoise(0.3, 0.5), levels, variance=variance)
-    times = spacings.times(1000, n_steps, spacing)
+    times = spacings.BY_TIME[spacing](1000, n_steps)
     mean, std = exact_spread(schedule, times, 0.3, 0.5, variance)
     assert out.mean == pytest.approx(mean, rel=1e-9)
     assert out.std == pytest.approx(std, rel=1e-9)

@@ -102,16 +102,6 @@ def test_the_null_label_means_no_label(data, exact_model, level):
     torch.testing.assert_close(model.log_prob(x, level, null), model.log_prob(x, level))
 
 
-def test_labels_follow_bayes(data, exact_model, level):
-    """log P(y | x) = log P(y) + log p(x | y) - log p(x)."""
-    model, x = exact_model(data), states(data, level)
-    posterior = model.label_log_probs(x, level)
-    for y, share in enumerate(data.label_weights):
-        given = model.log_prob(x, level, torch.full((len(x),), y))
-        expected = math.log(share) + given - model.log_prob(x, level)
-        torch.testing.assert_close(posterior[:, y], expected, rtol=1e-8, atol=1e-8)
-
-
 def test_classifier_guidance_by_the_exact_classifier_is_classifier_free_guidance(
     exact_model, uneven_mixture
 ):
@@ -120,8 +110,14 @@ def test_classifier_guidance_by_the_exact_classifier_is_classifier_free_guidance
     level = model.schedule.level(300)
     x = states(model.mixture, level)
     y = torch.arange(len(x)) % 3
+
+    def classifier(at, t):
+        """log P(y | x_t) = log p(x_t | y) + log P(y) + what does not depend on y, by Bayes."""
+        given = [model.log_prob(at, level, torch.full((len(at),), one)) for one in range(3)]
+        return torch.stack(given, dim=1) + torch.tensor(model.mixture.label_weights).log()
+
     free = guidance.classifier_free(model, y, 2.5)(x, level)
-    steered = guidance.classifier_guided(model, y, model.classifier, 2.5)(x, level)
+    steered = guidance.classifier_guided(model, y, classifier, 2.5)(x, level)
     torch.testing.assert_close(free.x0_hat, steered.x0_hat, rtol=1e-7, atol=1e-7)
     torch.testing.assert_close(free.direction, steered.direction, rtol=1e-6, atol=1e-7)
 
@@ -134,13 +130,6 @@ def test_guidance_one_is_the_exact_conditional(exact_model, uneven_mixture):
     of_two = model.mixture.of_label(2)
     alone = exact_model(mixture(of_two.means, of_two.covariances, weights=of_two.weights))
     torch.testing.assert_close(guided.x0_hat, alone(x, level, None), rtol=1e-9, atol=1e-12)
-
-
-def test_weights_of_components_sum_to_one_and_none_of_another_label(exact_model, data, level):
-    model, x = exact_model(data), states(data, level)
-    r = model.responsibilities(x, level, torch.full((len(x),), 2))
-    torch.testing.assert_close(r.sum(1), torch.ones(len(x), dtype=torch.float64))
-    assert (r[:, torch.from_numpy(data.labels) != 2] == 0).all()
 
 
 def test_points_give_the_weighted_mean_of_the_points(exact_model):
@@ -180,8 +169,6 @@ def test_float32_in_float32_out(exact_model, uneven_mixture):
     assert model(x, level, None).dtype == model.log_prob(x, level).dtype == torch.float32
 
 
-def test_a_mixture_without_labels_has_no_null_and_no_classifier(exact_model):
+def test_a_mixture_without_labels_has_no_null(exact_model):
     model = exact_model(mixture([[0.0, 0.0]], 1.0))
     assert model.null_condition(3) is None
-    with pytest.raises(InputError, match="no classes"):
-        model.label_log_probs(torch.zeros(1, 2), CLEAN)

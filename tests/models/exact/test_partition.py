@@ -10,7 +10,12 @@ from diffview.engine.levels import CLEAN
 from diffview.errors import InputError
 from diffview.models.exact import partition as partitions
 from diffview.models.exact.grid import square
-from diffview.models.exact.partition import double_well, energy_of, partition, score_of
+from diffview.models.exact.partition import double_well, partition, score_of
+
+
+def energy_of(model, level, constant=0.0):
+    """-log p(x_t) + constant: its Z is exp(-constant)."""
+    return lambda x: constant - model.log_prob(x, level)
 
 
 def last(generator):

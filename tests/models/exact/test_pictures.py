@@ -167,17 +167,6 @@ def test_guidance_recombines_the_two_exact_branches():
     np.testing.assert_allclose(guided.x0_hat, free + 3 * (chosen - free), atol=1e-5)
 
 
-def test_the_exact_classifier_steers_as_its_gradient_says():
-    """log P(y | x) = log P(y) + log p(x | y) - log p(x), among labelled pictures."""
-    data, level = clothes(), COSINE.level(850)
-    model, x = model_of(data), noisy(clothes(), level)
-    posterior = model.label_log_probs(x, level)
-    for y in range(3):
-        given = model.log_prob(x, level, torch.full((len(x),), y))
-        expected = math.log(1 / 3) + given - model.log_prob(x, level)
-        torch.testing.assert_close(posterior[:, y], expected, rtol=0, atol=1e-7)
-
-
 @pytest.mark.parametrize("chunk", [1, 7])
 def test_pieces_of_any_size_give_the_same(monkeypatch, chunk):
     data, level = clothes(40), COSINE.level(700)
