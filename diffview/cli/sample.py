@@ -18,7 +18,7 @@ from diffview.engine.options import RUN_OPTIONS
 from diffview.engine.spec import Guidance, RunSpec, declared_options, parse_seeds
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory
 from diffview.errors import DiffviewError, InputError
-from diffview.models import catalog, conditions, guides, hf, sampling, words
+from diffview.models import catalog, conditions, guides, hf, memory, sampling, words
 from diffview.models.card import ModelCard
 from diffview.models.catalog import Entry
 
@@ -153,6 +153,8 @@ def run(args: argparse.Namespace) -> int:
         plan = _plan(args)
         _tell(plan, args, report)
         device = sampling.choose_device(args.device)
+        if plan.card.parameters >= memory.LARGE:
+            report.note(memory.foreseen(plan.card.parameters, args.dtype, device))
         model = sampling.open_model(plan.entry, device, args.dtype)
         if getattr(model, "rows_at_once", None):
             report.note(f"memory: {model.rows_at_once} samples at a time fit beside the weights")

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffview.engine import host
+from diffview.engine import host, shortage
 from diffview.engine.estimate import Stage, Step
 from diffview.engine.levels import NoiseLevel
 from diffview.engine.spec import RunSpec
@@ -66,9 +66,11 @@ def named(i: int, level: NoiseLevel) -> Iterator[None]:
     except DiffviewError:
         raise
     except Exception as error:
-        raise DiffviewError(
-            f"the model failed at step {i} (t = {level.t:g}): {type(error).__name__}: {error}"
-        ) from error
+        where = f"the model failed at step {i} (t = {level.t:g})"
+        if shortage.is_shortage(error):
+            shortage.release()
+            raise DiffviewError(f"{where}: {shortage.reason(error)}") from error
+        raise DiffviewError(f"{where}: {type(error).__name__}: {error}") from error
 
 
 def _finished(queued: deque[_Queued], spec: RunSpec) -> StepRecord:

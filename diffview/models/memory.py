@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffview.errors import InputError
+from diffview.errors import DiffviewError, InputError
 
 if TYPE_CHECKING:
     import torch
@@ -33,11 +33,15 @@ HALF, WHOLE = 2, 4
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Bytes: weights, what one sample takes beside them, what was free before the weights."""
+    """Bytes: weights, what one sample takes beside them, what was free before the weights.
+
+    decode: what making one picture of latents takes, which happens one by one; 0 if unknown.
+    """
 
     weights: int
     per_sample: int
     free: int
+    decode: int = 0
 
     @property
     def samples(self) -> int:
@@ -45,10 +49,16 @@ class Room:
         left = SHARE * self.free - self.weights
         return int(left // self.per_sample) if self.per_sample else 2**31
 
+    @property
+    def decodes(self) -> bool:
+        """Whether a picture can be made of latents."""
+        return self.decode <= SHARE * self.free - self.weights
+
     def __str__(self) -> str:
+        picture = f"{gigabytes(self.decode)} for decoding a picture, " if self.decode else ""
         return (
             f"weights {gigabytes(self.weights)}, {gigabytes(self.per_sample)} for each sample at "
-            f"work, {gigabytes(self.free)} free"
+            f"work, {picture}{gigabytes(self.free)} free"
         )
 
 
@@ -66,13 +76,17 @@ def host_free() -> int | None:
     return _least(_available(), _cgroup())
 
 
-def foreseen(parameters: int, dtype: str) -> str:
-    """What the weights will take as `dtype`, in words, and what is free; without torch."""
-    room, whole = host_free(), WHOLE * parameters
+def foreseen(parameters: int, dtype: str, device: torch.device | None = None) -> str:
+    """What the weights will take as `dtype`, in words, and what is free on `device`.
+
+    Without one it is the computer's own memory, and torch is not needed.
+    """
+    room, whole = (host_free() if device is None else free(device)), WHOLE * parameters
     if dtype == "auto":
         dtype = "float32" if room is None or 2 * whole <= room else "bfloat16"
     need = whole if dtype == "float32" else HALF * parameters
-    left = "" if room is None else f", {gigabytes(room)} of memory are free"
+    where = "of memory" if device is None or device.type == "cpu" else f"on {device}"
+    left = "" if room is None else f", {gigabytes(room)} {where} are free"
     return f"Weights {gigabytes(need)} as {dtype}{left}"
 
 
@@ -96,6 +110,19 @@ def check_samples(room: Room, name: str) -> int:
             "device or number type (--dtype bfloat16)"
         )
     return room.samples
+
+
+def check_decode(room: Room, name: str) -> None:
+    """Raise DiffviewError, with the numbers, when one picture cannot be decoded.
+
+    Asked before it is tried: where a system promises more memory than it has, it would end the
+    whole program.
+    """
+    if not room.decodes:
+        raise DiffviewError(
+            f"decoding a picture of model '{name}' does not fit into memory: {room}; close other "
+            "programs, or choose another device or number type (--dtype bfloat16)"
+        )
 
 
 def peak(call: Callable[..., Any], *shapes: tuple[tuple[int, ...], Any, Any]) -> int | None:

@@ -9,12 +9,13 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from diffview.engine import shortage
 from diffview.engine.conversions import SIGMA_DATA, TO_X0, preconditioning, x0_from_edm
 from diffview.engine.levels import NoiseLevel
 from diffview.engine.schedules import Edm, Schedule
 from diffview.errors import DiffviewError, InputError
 from diffview.models.card import ModelCard
-from diffview.models.memory import Room
+from diffview.models.memory import Room, check_decode
 
 
 class TextEncoder(Protocol):
@@ -105,7 +106,8 @@ class NetworkDenoiser:
         """See `engine.denoiser.TakesText`. Raises InputError where no prompts are taken."""
         if self._text is None:
             raise InputError(f"model '{self.card.id}' takes no prompt")
-        return self._text(prompts)
+        with shortage.told("encoding the prompt"):
+            return self._text(prompts)
 
     @property
     def decoder_sha256(self) -> str:
@@ -116,11 +118,19 @@ class NetworkDenoiser:
     def decode(self, latents: Tensor) -> Tensor:
         """See `engine.denoiser.Decodes`. One by one: a picture does not depend on its batch.
 
-        Raises DiffviewError where nothing decodes.
+        Raises DiffviewError where nothing decodes, or one picture does not fit into memory.
         """
         if self._decoder is None:
             raise DiffviewError(f"model '{self.card.id}' has no decoder: its samples stay latents")
-        return torch.cat([self._decoder(latent[None]) for latent in latents])
+        if self.room is not None:
+            check_decode(self.room, self.card.id)
+        with shortage.told(f"decoding a picture of {'x'.join(map(str, self.card.picture_shape))}"):
+            return torch.cat([self._decoder(latent[None]) for latent in latents])
+
+    @property
+    def decoder(self) -> Decoder | None:
+        """What makes pictures of its samples, if they are latents."""
+        return self._decoder
 
     @torch.no_grad()
     def latents(self, pictures: Tensor) -> Tensor:

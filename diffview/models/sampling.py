@@ -20,7 +20,7 @@ import numpy as np
 
 import diffview
 from diffview import tensorfile
-from diffview.engine import samplers
+from diffview.engine import samplers, shortage
 from diffview.engine import spec as specs
 from diffview.engine.conflicts import NO_START
 from diffview.engine.levels import NoiseLevel
@@ -301,7 +301,8 @@ def open_model(
     from diffview.models import families
 
     place = choose_device(device) if isinstance(device, str) else device
-    model = families.load(entry, place, dtype)
+    with shortage.told(f"loading model '{entry.card.id}' on {place}"):
+        model = families.load(entry, place, dtype)
     if not entry.bundled and entry.path.exists():
         recent.remember(entry.path)
     return model

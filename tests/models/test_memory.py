@@ -106,3 +106,9 @@ def test_what_weights_will_take_is_told_before_they_are_read(monkeypatch, free, 
 )
 def test_a_size_is_told_in_the_unit_a_person_would_take(nbytes, words):
     assert memory.gigabytes(nbytes) == words
+
+
+def test_what_is_free_is_told_of_the_device_that_is_chosen(monkeypatch):
+    monkeypatch.setattr(memory, "free", lambda device: 24 * 10**9 if device.type == "cuda" else 1)
+    told = memory.foreseen(10**9, "auto", torch.device("cuda", 0))
+    assert told == "Weights 4.0 GB as float32, 24.0 GB on cuda:0 are free"

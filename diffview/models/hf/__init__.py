@@ -105,6 +105,8 @@ def load(path: Path, known: ModelCard, device: torch.device, dtype: str = "auto"
     if room is not None:
         model.rows_at_once, model.room = memory.check_samples(room, known.id), room
         log.info("memory of '%s': %s", known.id, room)
+        if not room.decodes:
+            log.warning("pictures of '%s' will not fit into memory: %s", known.id, room)
     return model
 
 
@@ -132,7 +134,7 @@ def _place(known: ModelCard, device: torch.device, dtype: str) -> Place:
 
 
 def _room(model: Any, place: Place) -> Room | None:
-    """What one sample takes, measured; None where nobody can tell or the model is small."""
+    """What one sample and one picture take, measured; None of small models, or if nobody knows."""
     import torch
 
     card, free = model.card, memory.free(place.device)
@@ -141,11 +143,11 @@ def _room(model: Any, place: Place) -> Room | None:
     condition = model.null_condition(1) if card.takes_text or card.classes else None
     low, high = card.schedule.span
     level = card.schedule.level(float(round((low + high) / 2)) if high > 1 else high / 2)
-    per_sample = memory.peak(
-        lambda x: model(x, level, condition), ((1, *card.data_shape), torch.float32, place.device)
-    )
+    sample = ((1, *card.data_shape), torch.float32, place.device)
+    per_sample = memory.peak(lambda x: model(x, level, condition), sample)
+    picture = None if model.decoder is None else memory.peak(model.decoder.decoded, sample)
     # The weights are there already, so what is free is for the samples alone.
-    return None if per_sample is None else Room(0, per_sample, free)
+    return None if per_sample is None else Room(0, per_sample, free, picture or 0)
 
 
 def require() -> None:

@@ -20,17 +20,6 @@ from diffview.models.hf.folder import Part
 log = logging.getLogger(__name__)
 
 
-def factor(part: Part) -> int:
-    """How many pixels a side each latent pixel becomes."""
-    return int(2 ** (len(part.config.get("block_out_channels", (0,))) - 1))
-
-
-def picture_shape(part: Part, data_shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of what latents of `data_shape` decode to."""
-    channels = int(part.config.get("out_channels", 3))
-    return (channels, *(side * factor(part) for side in data_shape[1:]))
-
-
 class Autoencoder:
     """A `models.network.Decoder`; half precision that overflows is decoded again in float32."""
 
@@ -52,26 +41,19 @@ class Autoencoder:
 
     def __call__(self, latents: Tensor) -> Tensor:
         """Pictures (B, 3, H, W), mostly within -1 .. 1."""
-        z = latents / self._scale + self._shift
-        pictures = self._decode(z)
+        pictures = self.decoded(latents)
         if self.dtype != torch.float32 and not bool(pictures.isfinite().all()):
             log.warning("the decoder overflowed in %s: it goes on in float32", self.dtype)
             self.network, self.dtype = self.network.float(), torch.float32
-            pictures = self._decode(z)
+            pictures = self.decoded(latents)
         return pictures
 
-    def encode(self, pictures: Tensor) -> Tensor:
-        """Latents (B, *D) as the sampler holds them, the middle of what the encoder says."""
+    def decoded(self, latents: Tensor) -> Tensor:
+        """The same without a look at the values, which may have overflowed in half precision."""
         network: Any = self.network
-        told = network.encode(pictures.to(self.dtype))
-        z = told.latents if hasattr(told, "latents") else told.latent_dist.mode()
-        latents: Tensor = (z.float() - self._shift) * self._scale
-        return latents
-
-    def _decode(self, z: Tensor) -> Tensor:
-        network: Any = self.network
-        decoded: Tensor = network.decode(z.to(self.dtype)).sample
-        return decoded.float()
+        z = latents / self._scale + self._shift
+        pictures: Tensor = network.decode(z.to(self.dtype)).sample
+        return pictures.float()
 
 
 def _numbers(part: Part) -> tuple[Any, Any]:

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
-from diffview.errors import InputError
+from diffview.errors import DiffviewError, InputError
 from diffview.models import catalog, hf, memory, sampling
+from diffview.models.hf import weights
 from diffview.models.hf.build import Place
+from diffview.models.memory import Room
 
 
 def estimate(model):
@@ -71,3 +73,78 @@ def test_a_large_models_batch_is_fitted_to_what_is_free(entry, monkeypatch):
     model = sampling.open_model(entry, "cpu")
     assert model.rows_at_once == int(0.9 * (2 * weights + 3 * need) // need)
     assert torch.equal(estimate(model), estimate(whole))
+
+
+def test_what_decoding_takes_is_foreseen_and_refused_before_it_is_tried(
+    entry, monkeypatch, caplog
+):
+    monkeypatch.setattr(memory, "LARGE", 0)
+    whole = sampling.open_model(entry, "cpu")
+    latents = ((1, 4, 8, 8), torch.float32, torch.device("cpu"))
+    need = memory.peak(whole.decode, latents)
+    assert whole.room.decode == need > 0
+    assert f"{memory.gigabytes(need)} for decoding a picture" in str(whole.room)
+    short = Room(0, 1, free=need, decode=need)
+    monkeypatch.setattr(hf, "_room", lambda model, place: short)
+    model = sampling.open_model(entry, "cpu")
+    assert "pictures of 'sd' will not fit into memory" in caplog.text
+    with pytest.raises(DiffviewError, match="decoding a picture of model 'sd' does not fit into"):
+        model.decode(torch.zeros(1, 4, 8, 8))
+
+
+def enormous(*args, **more):
+    return torch.empty(2**50)
+
+
+def test_memory_that_runs_out_while_loading_is_told_with_what_was_asked_for(entry, monkeypatch):
+    monkeypatch.setattr(weights, "fill", enormous)
+    with pytest.raises(DiffviewError, match=r"loading model 'sd' on cpu failed: out of memory: "
+                       r"4,503,599,627 MB more .*fewer samples"):  # fmt: skip
+        sampling.open_model(entry, "cpu")
+
+
+def test_memory_that_runs_out_while_decoding_is_told(entry, monkeypatch):
+    model = sampling.open_model(entry, "cpu")
+    monkeypatch.setattr(model.decoder.network, "decode", enormous)
+    with pytest.raises(DiffviewError, match="decoding a picture of 3x16x16 failed: out of memory"):
+        model.decode(torch.zeros(1, 4, 8, 8))
+
+
+def test_memory_that_runs_out_in_a_step_leaves_the_steps_before(entry, monkeypatch):
+    model = sampling.open_model(entry, "cpu")
+    network, asked = model.network, []
+
+    def short_of_memory(*given):
+        asked.append(given)
+        return network(*given) if len(asked) < 3 else enormous()
+
+    monkeypatch.setattr(model, "_network", short_of_memory)
+    run = sampling.trajectory_for(model.card, sampling.spec_for(model.card, steps=4, prompt="a"))
+    with pytest.raises(DiffviewError, match=r"failed at step 2 .*: out of memory: .*fewer"):
+        for _ in sampling.sample_into(run, model):
+            pass
+    assert len(run) == 2
+
+
+def test_the_command_line_tells_what_a_large_models_weights_take(
+    entry, monkeypatch, capsys, tmp_path
+):
+    from diffview.cli import main
+
+    asked = [
+        "sample",
+        "--model",
+        str(entry.path),
+        "--prompt",
+        "a",
+        "--steps",
+        "1",
+        "--device",
+        "cpu",
+    ]
+    assert main([*asked, "--session", str(tmp_path / "a.dvs")]) == 0
+    assert "Weights" not in capsys.readouterr().err
+    monkeypatch.setattr(memory, "LARGE", entry.card.parameters)
+    assert main([*asked, "--session", str(tmp_path / "b.dvs")]) == 0
+    told = capsys.readouterr().err
+    assert f"Weights {memory.gigabytes(4 * entry.card.parameters)} as float32" in told
