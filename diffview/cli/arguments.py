@@ -20,6 +20,8 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             **settings, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
         )
+        # What is declared without a type must not be empty; a prompt may, and is a str.
+        self.register("type", None, word)
         # A value may begin with a minus: the knots of a curve do, and 1e-3 of a negative number.
         self._negative_number_matcher = re.compile(r"-[0-9.][0-9.,:eE+ -]*$")
 

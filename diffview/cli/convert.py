@@ -7,16 +7,18 @@ restricted reader; a file that holds anything else is refused.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from diffview import places
+from diffview.cli import arguments
 from diffview.errors import InputError
 from diffview.models import catalog, pickled
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare FILE."""
-    parser.add_argument("file", metavar="FILE", type=Path, help="a .ckpt, .pt, .pth or .bin")
+    parser.add_argument(
+        "file", metavar="FILE", type=arguments.path, help="a .ckpt, .pt, .pth or .bin"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -41,8 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", metavar="ID|FILE", default="fashion", help="see 'diffview models' (fashion)"
     )
     parser.add_argument("--label", metavar="N|NAME", help="the class of the picture")
-    parser.add_argument("--prompt", metavar="TEXT", help="what is in the picture")
-    parser.add_argument("--negative-prompt", metavar="TEXT", help="what guidance steers away from")
+    parser.add_argument("--prompt", metavar="TEXT", type=str, help="what is in the picture")
+    parser.add_argument(
+        "--negative-prompt", metavar="TEXT", type=str, help="what guidance steers away from"
+    )
     parser.add_argument(
         "--guidance",
         metavar="γ",

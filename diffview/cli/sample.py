@@ -41,8 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=arguments.word,
         help="the class to draw, by number or name",
     )
-    group.add_argument("--prompt", metavar="TEXT", help="what to draw, for models that take words")
-    group.add_argument("--negative-prompt", metavar="TEXT", help="what guidance steers away from")
+    group.add_argument(
+        "--prompt", metavar="TEXT", type=str, help="what to draw, for models that take words"
+    )
+    group.add_argument(
+        "--negative-prompt", metavar="TEXT", type=str, help="what guidance steers away from"
+    )
     group.add_argument(
         "--guidance",
         metavar="γ",

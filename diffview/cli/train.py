@@ -14,8 +14,9 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from diffview.cli import arguments
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -32,17 +33,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `diffview train`."""
     add = parser.add_argument
     add("recipe", metavar="RECIPE", nargs="?", help="what to train; without it: list the recipes")
-    add("--out", metavar="FILE", type=Path, help="the model's file to write (.safetensors)")
+    add(
+        "--out",
+        metavar="FILE",
+        type=arguments.path,
+        help="the model's file to write (.safetensors)",
+    )
     add(
         "--minutes", type=float, metavar="M", help="stop after M minutes and publish what is there"
     )
     add("--samples", type=int, metavar="N", help="samples to see, instead of the recipe's number")
     add("--resume", action="store_true", help="go on from the checkpoint")
-    add("--checkpoint", type=Path, metavar="FILE", help="default: --out with the ending .ckpt")
+    add(
+        "--checkpoint",
+        type=arguments.path,
+        metavar="FILE",
+        help="default: --out with the ending .ckpt",
+    )
     add("--overwrite", action="store_true", help="replace --out if it exists")
     add(
         "--data",
-        type=Path,
+        type=arguments.path,
         metavar="FOLDER",
         help="where the data lie, if not at their usual place",
     )

@@ -1,5 +1,6 @@
 """What every command shares: dispatch, one-line errors, exit codes."""
 
+import importlib
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import pytest
 
 import diffview
 from diffview.cli import COMMANDS, main, models
+from diffview.cli.arguments import Parser
 from diffview.engine import samplers
 from diffview.engine.spec import declared_options
 
@@ -32,6 +34,19 @@ def test_help_names_every_command(capsys):
 def test_every_command_has_help(command, capsys):
     assert main([command, "--help"]) == 0
     assert f"usage: diffview {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_empty_value_is_refused_by_whatever_takes_one_but_a_prompt(command, capsys):
+    module = importlib.import_module(f"diffview.cli.{command}")
+    parser = Parser(prog=command)
+    module.add_arguments(parser)
+    for action in parser._actions:
+        flag = action.option_strings[:1]
+        if action.nargs == 0 or flag in (["--prompt"], ["--negative-prompt"]):
+            continue
+        assert main([command, *flag, ""]) == 2
+        assert f"argument {'/'.join(flag) or action.metavar}: " in capsys.readouterr().err
 
 
 def test_the_help_of_sample_tells_where_each_option_and_sampler_comes_from(capsys):
