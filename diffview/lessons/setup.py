@@ -22,8 +22,16 @@ RUN = (
 """What makes a run anew."""
 LOOK = ("workspace", "page", "step", "t", "left", "right", "strip", "sample", "alone")
 """What only looks at it."""
+OWN: Mapping[str, tuple[str, ...]] = {
+    "race": ("pair", "prompt", "label"),
+    "guidance_bench": ("weight", "label"),
+    "training": ("recipe",),
+    "codebook": ("emoji", "picture"),
+}
+"""What is chosen in a workspace itself, by its name. Beside a `model` what is of a run, as the
+prompt and the label, is of that run."""
 WHOLE = ("steps", "step", "sample")
-NUMBERS = ("guidance", "t")
+NUMBERS = ("guidance", "t", "weight")
 SHOWN = ("left", "right", "strip")
 
 
@@ -37,6 +45,17 @@ class Setup:
     label: str
     line: int
     settings: Mapping[str, str] = field(default_factory=dict)
+    path: Path = Path()
+
+    @property
+    def place(self) -> str:
+        """Where it stands: the lesson's file and the line."""
+        return f"{self.path}:{self.line}"
+
+    @property
+    def own(self) -> Mapping[str, str]:
+        """What is to be chosen in the workspace itself."""
+        return _own(self.settings)
 
     @property
     def model(self) -> str:
@@ -134,12 +153,16 @@ def parse(label: str, lines: Sequence[str], path: Path, line: int) -> Setup:
     """The set-up in these lines. Raises InputError naming file, line and what to do."""
     if not label:
         raise InputError(f"{path}:{line}: say what the button says: ```setup WORDS")
-    settings = entries(lines, (*RUN, *LOOK, *_options()), path, first=line + 1)
+    own = dict.fromkeys(name for names in OWN.values() for name in names)
+    known = dict.fromkeys((*RUN, *LOOK, *own, *_options()))
+    settings = entries(lines, known, path, first=line + 1)
+    if "picture" in settings:
+        settings["picture"] = str(path.parent / settings["picture"])
     try:
         _check(settings)
     except InputError as error:
         raise InputError(f"{path}:{line}: {error}") from error
-    return Setup(label, line, settings)
+    return Setup(label, line, settings, path)
 
 
 def entries(
@@ -179,9 +202,31 @@ def _check(settings: Mapping[str, str]) -> None:
     for name, text in settings.items():
         if name in known:
             known[name].checked(text)
+    _check_own(settings)
     runs = [name for name in settings if name in RUN or name in known]
+    runs = [name for name in runs if name not in _own(settings)]
     if runs and "model" not in settings:
         raise InputError(f"'{runs[0]}' is of a run: say which 'model' is to run")
+
+
+def _own(settings: Mapping[str, str]) -> Mapping[str, str]:
+    of_run = RUN if "model" in settings else ()
+    names = OWN.get(settings.get("workspace", ""), ())
+    return {k: v for k, v in settings.items() if k in names and k not in of_run}
+
+
+def _check_own(settings: Mapping[str, str]) -> None:
+    """Raise InputError for a choice of another workspace, or one that cannot be made."""
+    for name in settings:
+        takers = [place for place, names in OWN.items() if name in names and name not in RUN]
+        if takers and settings.get("workspace") not in takers:
+            raise InputError(f"'{name}' is chosen in a workspace: write 'workspace: {takers[0]}'")
+    if "pair" in settings and len(settings["pair"].split(",")) != 2:
+        raise InputError(f"'pair' is two models with a comma, not '{settings['pair']}'")
+    if {"emoji", "picture"} <= settings.keys():
+        raise InputError("'emoji' and 'picture' are two pictures: one is coded, choose it")
+    if "picture" in settings and not Path(settings["picture"]).is_file():
+        raise InputError(f"there is no picture {settings['picture']}: put it beside the lesson")
 
 
 def _check_number(name: str, text: str, *, whole: bool) -> None:

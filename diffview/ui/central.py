@@ -53,12 +53,18 @@ class CentralArea(QWidget):
         """The workspaces that were made so far."""
         return list(self._made.values())
 
+    def pages_in_front(self) -> dict[str, str]:
+        """Of each workspace that was made and has pages."""
+        return {name: made.page_in_front for name, made in self._made.items() if made.pages}
+
     def workspace(self, name: str) -> Workspace:
         """The workspace of this name, made now if it was not yet."""
         if name not in self._made:
             info = workspaces.every()[name]
             self._made[name] = info.make(self._desk_for(name))
             self._stack.addWidget(self._made[name])
+            for card in self._made[name].cards or ():  # the dock takes them once it is in front
+                card.setParent(self._made[name])
         return self._made[name]
 
     def go_to(self, name: str) -> None:

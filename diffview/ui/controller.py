@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -28,7 +28,7 @@ from diffview.ui.jobs import ModelSource
 from diffview.ui.notices import notice_of
 from diffview.ui.runs import Pending, Runs
 from diffview.ui.screen import Screen, view_of, with_few
-from diffview.ui.state import Activity, Notice, Pane
+from diffview.ui.state import Activity, Look, Notice, Pane
 from diffview.ui.workers import JobRunner
 
 
@@ -297,6 +297,13 @@ class Controller(Choosing):
         elif self.run is not None and sample < self.run.spec.batch:
             self._set_look(focus=sample, sample=sample)
             self._show()
+
+    def look_as(self, look: Look) -> None:
+        """Look at what is shown as it was looked at before, γ's preview at this step included."""
+        last = -1 if self.run is None else len(self.run) - 1
+        kept = {one.name: getattr(look, one.name) for one in fields(look)}
+        self._set_look(**{**kept, "index": max(0, min(look.index, last))})
+        self._show()
 
     def choose_pane(self, side: int, pane: Pane) -> None:
         """Choose what the left (0) or right (1) pane shows."""

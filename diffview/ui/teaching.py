@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Qt, Slot
@@ -16,6 +17,7 @@ from diffview.lessons.setup import Setup
 from diffview.models.card import ModelCard
 from diffview.ui import state, workspaces
 from diffview.ui.panels.lesson_dock import LessonDock
+from diffview.ui.runs import Pending
 from diffview.ui.state import Choices, Look, Notice, Pane
 
 if TYPE_CHECKING:
@@ -35,6 +37,9 @@ class Before:
     run: Trajectory | None
     about: dict[str, Any]
     workspace: str
+    pages: Mapping[str, str]
+    arrangements: Mapping[str, Mapping[str, str]]
+    """Of the workspaces in which the lesson's buttons chose something."""
 
 
 class Teaching(QObject):
@@ -45,7 +50,7 @@ class Teaching(QObject):
         self._window, self._store = window, window.controller
         self._lessons: list[Lesson] = []
         self._before: Before | None = None
-        self._to_show: Setup | None = None
+        self._to_show: tuple[Setup, Pending] | None = None
         self.dock = LessonDock()
         self.dock.hide()
         self._connect()
@@ -64,11 +69,11 @@ class Teaching(QObject):
     def show(self) -> None:
         """Open the lessons where they were left."""
         self._read()
-        first = not self._window.settings.get("lessonsPlaced", False)
-        if first and self._window.width() >= WIDE:
-            beside = Qt.Orientation.Horizontal
-            self._window.splitDockWidget(self._window.right_dock, self.dock, beside)
-        self._window.settings.save(lessonsPlaced=True)
+        if not self._window.settings.get("lessonsPlaced", False):
+            if self._window.width() >= WIDE:
+                beside = Qt.Orientation.Horizontal
+                self._window.splitDockWidget(self._window.right_dock, self.dock, beside)
+            self._window.settings.save(lessonsPlaced=True)
         self.dock.show()
         self.dock.raise_()
 
@@ -135,18 +140,27 @@ class Teaching(QObject):
     @Slot(object)
     def arrange(self, setup: Setup) -> None:
         """Set the window up: workspace, run, step and panes."""
-        before = self._before or self._now()
+        before = self._now(setup)
         try:
             self._arrange(setup)
         except InputError as error:
-            self._tell(f"This cannot be set up here: {error}")
+            self._tell(f"This cannot be set up here: {error} ({setup.place})")
             return
         self._before = before
         self.dock.way_back.setEnabled(True)
 
-    def _now(self) -> Before:
-        store = self._store
-        return Before(store.choices, store.look, store.run, store.about, self._window.central.name)
+    def _now(self, setup: Setup) -> Before:
+        """What there is before a set-up; what the first one found stays."""
+        store, central = self._store, self._window.central
+        before = self._before or Before(
+            store.choices, store.look, store.run, store.about, central.name,
+            central.pages_in_front(), {},
+        )  # fmt: skip
+        name = setup.workspace
+        if not setup.own or name not in workspaces.every() or name in before.arrangements:
+            return before
+        own = central.workspace(name).arrangement
+        return replace(before, arrangements={**before.arrangements, name: own})
 
     def _arrange(self, setup: Setup) -> None:
         reason = self._lacking(setup)
@@ -154,11 +168,10 @@ class Teaching(QObject):
             raise InputError(reason)
         spec = self._spec(setup)  # before anything is moved: what is refused leaves all as it was
         central = self._window.central
-        if (
-            setup.page
-            and setup.page not in central.workspace(setup.workspace or central.name).pages
-        ):
-            raise InputError(f"workspace '{setup.workspace}' has no page '{setup.page}'")
+        wanted = central.workspace(setup.workspace or central.name)
+        if setup.page:
+            wanted.check_page(setup.page)
+        choose = wanted.prepare(setup.own)
         if spec is not None:
             problem = self._store.restore(state.from_spec(spec))
             if problem:
@@ -167,6 +180,7 @@ class Teaching(QObject):
             central.go_to(setup.workspace)
         if setup.page:
             central.current.turn_to(setup.page)
+        choose()
         self._show(setup, spec)
 
     def _spec(self, setup: Setup) -> RunSpec | None:
@@ -175,23 +189,24 @@ class Teaching(QObject):
 
     def _show(self, setup: Setup, spec: RunSpec | None) -> None:
         """Look at the run of `spec`, made now unless it is the one that is there."""
-        shown = self._store.run
-        there = shown is not None and shown.complete and shown.spec == self._store.spec
+        store, self._to_show = self._store, None
+        there = store.run is not None and store.run.complete and store.run.spec == store.spec
         if spec is None or there:
             self._look(setup)
-        else:
-            self._to_show = setup
-            self._store.request_run(show_step=setup.step(spec, self._card(setup)))
+            return
+        before = store.pending
+        store.request_run(show_step=setup.step(spec, self._card(setup)))
+        if store.pending is not None and store.pending is not before:
+            self._to_show = setup, store.pending  # else it was refused, which it has said
 
     @Slot(object)
     def _on_run_replaced(self, run: Trajectory) -> None:
-        setup, self._to_show = self._to_show, None
-        if setup is not None:
-            self._show_panes(setup)
+        waiting, self._to_show = self._to_show, None
+        if waiting is not None and waiting[1].run is run:
+            self._show_panes(waiting[0])
 
     def _look(self, setup: Setup) -> None:
         """Look at the run that is there."""
-        self._to_show = None
         run = self._store.run
         if run is not None:
             card = self._store.card
@@ -233,18 +248,26 @@ class Teaching(QObject):
         self.dock.way_back.setEnabled(False)
         if before is None:
             return
+        self._go_back_to_workspaces(before)
         store = self._store
-        self._window.central.go_to(before.workspace)
         problem = store.restore(before.choices, before.about)
         if problem:
             self._tell(problem)
         if before.run is not None:
             store.show_run(before.run, before.about)
-            store.scrub_to(before.look.index)
-        for side, pane in enumerate(before.look.panes):
-            store.choose_pane(side, pane)
-        store.select_sample(before.look.sample)
-        store.focus_sample(-1 if before.look.focus is None else before.look.focus)
+        store.look_as(before.look)
+
+    def _go_back_to_workspaces(self, before: Before) -> None:
+        """Pages, and what was chosen in them, and which was in front."""
+        central = self._window.central
+        for name, page in before.pages.items():
+            central.workspace(name).turn_to(page)
+        for name, arrangement in before.arrangements.items():
+            try:
+                central.workspace(name).prepare(arrangement)()
+            except InputError as error:
+                self._tell(str(error))
+        central.go_to(before.workspace)
 
     @Slot(object)
     def _on_models(self, cards: list[ModelCard]) -> None:

@@ -137,3 +137,40 @@ def test_a_lecturers_broken_lesson_is_told_of_and_the_others_are_there(monkeypat
     lessons, broken = lesson.every()
     assert lessons[-1].name == "mine"
     assert len(broken) == 1 and "98-broken.md:1:" in str(broken[0])
+
+
+def own(*settings, path=Path("a.md")):
+    return setup.parse("Go", list(settings), path, 3)
+
+
+def test_what_is_chosen_in_a_workspace_is_told_from_what_is_of_a_run(tmp_path):
+    race = own("workspace: race", "pair: emoji-ar, emoji-text", "prompt: red heart")
+    assert race.own == {"pair": "emoji-ar, emoji-text", "prompt": "red heart"}
+    run = own("workspace: forward", "model: fashion", "label: Bag")
+    assert run.own == {} and run.settings["label"] == "Bag"
+    both = own("workspace: guidance_bench", "weight: 10", "model: fashion", "label: Bag")
+    assert both.own == {"weight": "10"}
+    (tmp_path / "cat.png").touch()
+    coded = own("workspace: codebook", "picture: cat.png", path=tmp_path / "a.md")
+    assert coded.own == {"picture": str(tmp_path / "cat.png")}
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (
+            ["wait: 3"],
+            "a.md:4: no 'wait' here; known are .* pair, weight",
+        ),
+        (["weight: 3"], "a.md:3: 'weight' is chosen in a workspace: write 'workspace: guidance"),
+        (["workspace: race", "emoji: red apple"], "'emoji' is chosen .* 'workspace: codebook'"),
+        (["workspace: training", "label: Bag"], "'label' is of a run: say which 'model'"),
+        (["workspace: race", "pair: fashion"], "'pair' is two models with a comma"),
+        (["workspace: guidance_bench", "weight: much"], "'weight' is a number, not 'much'"),
+        (["workspace: codebook", "picture: no.png"], "a.md:3: there is no picture no.png: put it"),
+        (["workspace: codebook", "picture: a.md", "emoji: red apple"], "two pictures"),
+    ],
+)
+def test_a_choice_that_no_workspace_takes_is_told_with_its_line(lines, told):
+    with pytest.raises(InputError, match=told):
+        own(*lines)

@@ -6,8 +6,16 @@ import pytest
 from PySide6.QtGui import QTextDocument
 from PySide6.QtWidgets import QLabel, QPushButton
 
+from diffview.datasets.fashion import FASHION_CLASSES
+from diffview.engine import schedules
 from diffview.errors import InputError
-from diffview.lessons import lesson
+from diffview.lessons import lesson, setup
+from diffview.models.card import ModelCard
+from diffview.training.recipes import RecipeInfo
+from diffview.training.survey import Offer
+from diffview.ui import state, workspaces
+from diffview.ui.jobs import ModelSource
+from diffview.ui.judging import GUIDES
 from diffview.ui.widgets import math_text
 
 PAGE = """---
@@ -121,6 +129,143 @@ def test_a_setup_that_is_refused_leaves_everything_as_it_was(wait, session, teac
     assert c.look.panes == look.panes
 
 
+def a_setup(*settings, label="Set up"):
+    """The first set-up of a lesson that says this."""
+    text = "\n".join(("---", "title: A", "---", f"```setup {label}", *settings, "```", ""))
+    return lesson.parse(text, Path("05-own.md")).setups[0]
+
+
+def a_source(id, classes):
+    card = ModelCard(
+        id=id, title=id, family="fake", data_shape=(1, 2, 2), schedule=schedules.named("linear"),
+        prediction="x0", classes=classes,
+    )  # fmt: skip
+    return ModelSource(card, lambda device: None)
+
+
+def an_offer(name):
+    info = RecipeInfo(name, name, "nothing", "no time", quick_to_judge=True, make=object)
+    return Offer(info, 1000, 1e-3, (), ())
+
+
+def told(session):
+    return " ".join(label.text() for label in session.window.notices.findChildren(QLabel))
+
+
+def test_what_a_person_had_comes_back_with_the_page_and_the_preview_of_gamma(
+    wait, session, teaching, network
+):
+    c, central = session.controller, session.window.central
+    central.go_to("anatomy")
+    central.current.go_to("spectrum")
+    network.hold()
+    c.choose_guidance(7.0)
+    c.scrub_to(2)
+    assert c.look.guidance_scale == 7.0
+    before, look, choices = c.run, c.look, c.choices
+    teaching.arrange(a_setup("model: fake", "steps: 3", "workspace: anatomy", "page: pixel"))
+    assert central.current.page_in_front == "pixel"
+    network.release()
+    wait(lambda: c.run is not before and c.run.complete and not c.activity.busy)
+    teaching.go_back()
+    assert (central.name, central.current.page_in_front) == ("anatomy", "spectrum")
+    assert (c.run, c.choices) == (before, choices)
+    assert (c.look.index, c.look.guidance_scale) == (look.index, 7.0)
+
+
+def test_panes_are_not_turned_for_a_run_that_was_refused(wait, session, teaching, monkeypatch):
+    c = session.controller
+    panes, spec = c.look.panes, c.spec
+    monkeypatch.setattr(type(c), "_refused", lambda self: True)
+    teaching.arrange(a_setup("model: fake", "steps: 3", "left: eps"))
+    monkeypatch.undo()
+    assert c.pending is None
+    c.restore(state.from_spec(spec))
+    c.request_run()
+    wait(lambda: not c.activity.busy)
+    assert c.look.panes == panes, "another run is looked at as before"
+
+
+def test_where_the_lessons_stand_is_remembered_once(session, teaching, monkeypatch):
+    saved = []
+    monkeypatch.setattr(type(session.settings), "save", lambda self, **more: saved.append(more))
+    teaching.show()
+    assert not any("lessonsPlaced" in more for more in saved)
+
+
+def test_setups_choose_in_workspaces_what_is_theirs_and_give_it_back(wait, session, teaching):
+    central = session.window.central
+    teaching.arrange(a_setup("workspace: race", "pair: fake, fake", "label: 2", "prompt: an owl"))
+    race = central.current
+    assert (central.name, race.arrangement["pair"]) == ("race", "fake, fake")
+    assert (race.racing.wanted.label, race.head.label.currentText()) == ("2", "2")
+    assert race.racing.wanted.prompt == "an owl"
+    wait(lambda: all(run.complete for run in race.racing.runs) and not race.racing.running)
+    runs = race.racing.runs
+    teaching.arrange(a_setup("workspace: race", "pair: fake, fake"))
+    assert [a is b for a, b in zip(race.racing.runs, runs, strict=True)] == [True, True]
+    teaching.go_back()
+    assert central.name == "denoising"
+    assert race.racing.wanted.prompt != "an owl"
+
+
+@pytest.mark.parametrize(
+    ("workspace", "wrong", "told_of"),
+    [
+        ("race", "pair: nobody, fake", "'nobody' is not here"),
+        ("race", "label: Whale\npair: fake, fake", "class 'Whale'"),
+        ("guidance_bench", "label: Whale", "no class 'Whale'"),
+        ("guidance_bench", "weight: 1000", "0 to 100"),
+    ],
+)
+def test_a_choice_that_a_workspace_refuses_is_told_with_its_line(
+    session, teaching, workspace, wrong, told_of
+):
+    session.controller.offer(a_source("fashion", FASHION_CLASSES))
+    for name in GUIDES:
+        session.controller.shelf.guides[name] = None
+    name = session.window.central.name
+    teaching.arrange(a_setup(f"workspace: {workspace}", *wrong.split("\n")))
+    assert told_of in told(session) and "05-own.md:4" in told(session)
+    assert session.window.central.name == name and not teaching.dock.way_back.isEnabled()
+
+
+def test_the_bench_the_recipe_and_the_emoji_are_chosen(session, teaching):
+    central = session.window.central
+    bench = central.workspace("guidance_bench")
+    session.controller.offer(a_source("fashion", FASHION_CLASSES))
+    for name in GUIDES:
+        session.controller.shelf.guides[name] = None
+    started = []
+    bench.judging.start = started.append
+    bench.prepare({"weight": "10", "label": "Coat"})()
+    coat = FASHION_CLASSES.index("Coat")
+    assert [(asked.weight, asked.label) for asked in started] == [(10.0, coat)]
+    training = central.workspace("training")
+    training.prepare({"recipe": "fashion"})()  # nothing was looked up yet
+    training._on_surveyed([an_offer("points"), an_offer("fashion")])
+    assert training.arrangement == {"recipe": "fashion"}
+    with pytest.raises(InputError, match="no recipe 'nothing'; known are points, fashion"):
+        training.prepare({"recipe": "nothing"})
+    codebook = central.workspace("codebook")
+    opened = []
+    codebook.coding.open_emoji = opened.append
+    codebook.prepare({"emoji": "green heart"})()
+    codebook._on_named(("red apple", "green heart"))
+    assert opened == [1]
+    with pytest.raises(InputError, match="no bundled emoji 'whale'"):
+        codebook.prepare({"emoji": "whale"})
+
+
+def test_each_workspace_takes_what_lessons_may_choose_and_no_more(session):
+    for name in workspaces.every():
+        made = session.window.central.workspace(name)
+        assert set(made.arrangement) <= set(setup.OWN.get(name, ()))
+        if name not in setup.OWN:
+            with pytest.raises(InputError, match="cannot be chosen in this workspace"):
+                made.prepare({"weight": "1"})
+
+
 def test_what_is_not_here_is_greyed_out_with_the_reason(session, teaching):
     absent = button(teaching, "Not here")
     assert not absent.isEnabled()
@@ -159,8 +304,8 @@ def test_a_broken_lesson_is_told_of(session, teaching):
 
 
 def test_every_page_that_a_bundled_lesson_turns_to_is_there(session):
-    paged = [(one.name, setup) for one in lesson.every()[0] for setup in one.setups if setup.page]
+    paged = [(one.name, made) for one in lesson.every()[0] for made in one.setups if made.page]
     assert paged
-    for name, setup in paged:
-        session.window.central.go_to(setup.workspace)
-        assert setup.page in session.window.central.current.pages, name
+    for name, made in paged:
+        session.window.central.go_to(made.workspace)
+        assert made.page in session.window.central.current.pages, name

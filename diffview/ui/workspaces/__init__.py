@@ -92,13 +92,36 @@ class Workspace(QWidget):
 
     def turn_to(self, page: str) -> None:
         """Bring one of its pages to the front. Raises InputError where it has no such page."""
+        self.check_page(page)
+        self.go_to(page)
+
+    def check_page(self, page: str) -> None:
+        """Raises InputError where it has no such page."""
         if page not in self.pages:
             known = ", ".join(self.pages) or "none"
             raise InputError(f"there is no page '{page}' here; known are {known}")
-        self.go_to(page)
 
     def go_to(self, page: str) -> None:
         """Bring a page that is there to the front."""
+
+    @property
+    def page_in_front(self) -> str:
+        """The name of the page that is in front; "" where there are none."""
+        return ""
+
+    @property
+    def arrangement(self) -> Mapping[str, str]:
+        """What is chosen here itself, as a lesson's set-up says it; see `lessons.setup.OWN`."""
+        return {}
+
+    def prepare(self, wanted: Mapping[str, str]) -> Callable[[], None]:
+        """What makes these choices, to be called once this is in front.
+
+        Raises InputError for what cannot be chosen; nothing has changed then.
+        """
+        if wanted:
+            raise InputError(f"'{next(iter(wanted))}' cannot be chosen in this workspace")
+        return lambda: None
 
     def refresh(self) -> None:
         """Show what is now: much may have changed while another workspace was in front."""

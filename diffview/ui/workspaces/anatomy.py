@@ -173,6 +173,11 @@ class Anatomy(Workspace):
         for page in (self.curves, self.spectrum, self.pixel, self.completions):
             page.show_theme()
 
+    @property
+    def page_in_front(self) -> str:
+        """The page below the update."""
+        return next(name for name, button in self._buttons.items() if button.isChecked())
+
     def go_to(self, name: str, *_: object) -> None:
         """Show a page by its name."""
         for other, button in self._buttons.items():

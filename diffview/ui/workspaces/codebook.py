@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtCore import QEvent, QObject, Qt, Signal, SignalInstance, Slot
-from PySide6.QtGui import QMouseEvent
+from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
+from diffview.errors import InputError
 from diffview.frames import codebook as tiles
 from diffview.frames.compose import Tiles
 from diffview.models.codebook import Int64, psnr
@@ -22,7 +22,7 @@ from diffview.ui.panels.emoji_chooser import EmojiChooser
 from diffview.ui.panels.picture_pane import PicturePane, Subject
 from diffview.ui.state import Notice
 from diffview.ui.views.grid_layout import Viewport
-from diffview.ui.views.grid_view import GridView
+from diffview.ui.views.token_clicks import TokenClicks
 from diffview.ui.workspaces import Workspace, workspace
 
 TOPIC = "codebook"
@@ -54,53 +54,6 @@ COMPARED = (
 )  # fmt: skip
 
 
-class TokenClicks(QObject):
-    """Hears at which pixel a view is clicked: (row, column), and how many rows it has.
-
-    While `painting`, a stroke over the view is heard pixel by pixel; the view hears none of it.
-    """
-
-    clicked = Signal(int, int, int)
-    dragged = Signal(int, int, int)
-    released = Signal()
-
-    def __init__(self, view: GridView) -> None:
-        super().__init__(view)
-        self._view = view
-        self.rows = 0
-        self.painting = False
-        view.installEventFilter(self)
-
-    @Slot(bool)
-    def show_painting(self, painting: bool) -> None:
-        """Whether a stroke paints."""
-        self.painting = painting
-
-    def show_rows(self, rows: int) -> None:
-        """How many rows of pixels the view shows."""
-        self.rows = rows
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Tell of the left button."""
-        if not isinstance(event, QMouseEvent):
-            return False
-        kind, left = event.type(), Qt.MouseButton.LeftButton
-        if kind == QEvent.Type.MouseButtonPress and event.button() == left:
-            self._tell(self.clicked, event)
-            return self.painting
-        if kind == QEvent.Type.MouseMove and event.buttons() & left and self.painting:
-            self._tell(self.dragged, event)
-            return True
-        if kind == QEvent.Type.MouseButtonRelease and event.button() == left:
-            self.released.emit()
-        return False
-
-    def _tell(self, signal: SignalInstance, event: QMouseEvent) -> None:
-        found = self._view.pixel_at(event.position())
-        if found is not None:
-            signal.emit(found[1], found[2], self.rows)
-
-
 @workspace(
     name="codebook",
     title="Codebook",
@@ -118,6 +71,8 @@ class CodebookWorkspace(Workspace):
         self.coding = Coding(desk, self)
         self.token: tuple[int, int] | None = None
         self._names: tuple[str, ...] = ()
+        self._wanted = FIRST_EMOJI
+        self._file: Path | None = None
         self._asked = False
         self._build()
         self._connect()
@@ -191,7 +146,37 @@ class CodebookWorkspace(Workspace):
 
     def take_picture(self, path: Path) -> None:
         """Code this picture."""
+        self._file = path
         self.coding.open_file(path)
+
+    @property
+    def arrangement(self) -> Mapping[str, str]:
+        """The emoji or the file that is coded."""
+        picture = self.coding.picture
+        if picture is not None and picture.title in self._names:
+            return {"emoji": picture.title}
+        return {} if self._file is None else {"picture": str(self._file)}
+
+    def prepare(self, wanted: Mapping[str, str]) -> Callable[[], None]:
+        """See the base; an emoji is looked for once the names are known."""
+        emoji = wanted.get("emoji", "")
+        if emoji and self._names and emoji not in self._names:
+            raise InputError(f"there is no bundled emoji '{emoji}': see the list of them there")
+        return lambda: self._choose(emoji, wanted.get("picture", ""))
+
+    def _choose(self, emoji: str, picture: str) -> None:
+        if picture:
+            self.take_picture(Path(picture))
+        elif emoji:
+            self._wanted, self._file = emoji, None
+            if self._names:
+                self._open_wanted()
+
+    def _open_wanted(self) -> None:
+        if self._wanted not in self._names:
+            self._on_unknown(self._wanted)
+        place = self._names.index(self._wanted) if self._wanted in self._names else 0
+        self.coding.open_emoji(place)
 
     def show_theme(self) -> None:
         """Symbols and plots in the present colours."""
@@ -214,8 +199,8 @@ class CodebookWorkspace(Workspace):
     def _on_named(self, names: tuple[str, ...]) -> None:
         self._names = names
         self.chooser.show_names(names)
-        if self.coding.picture is None:
-            self.coding.open_emoji(names.index(FIRST_EMOJI) if FIRST_EMOJI in names else 0)
+        if self.coding.picture is None and self._file is None:
+            self._open_wanted()
 
     @Slot(str)
     def _on_unknown(self, typed: str) -> None:

@@ -3,12 +3,14 @@ one by a classifier that did; what both classifiers say of both, and where they 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout
 
 from diffview.engine.trajectory import StepRecord
+from diffview.errors import InputError
 from diffview.frames import compose, uphill
 from diffview.frames.compose import Frame, Tiles
 from diffview.frames.pixels import Uint8
@@ -17,7 +19,7 @@ from diffview.ui.desk import Desk
 from diffview.ui.judging import SIDES, Asked, Judging
 from diffview.ui.notices import notice_of
 from diffview.ui.pair_timeline import PairTimeline, beside
-from diffview.ui.panels.bench_cards import VerdictCard, WeightCard
+from diffview.ui.panels.bench_cards import HIGHEST, VerdictCard, WeightCard
 from diffview.ui.panels.bench_head import BenchHead
 from diffview.ui.panels.bench_panes import BenchSide
 from diffview.ui.panels.pane import link
@@ -114,6 +116,35 @@ class GuidanceBench(Workspace):
         else:
             return command == "focus"
         return True
+
+    @property
+    def arrangement(self) -> Mapping[str, str]:
+        """The weight and the class."""
+        asked, source = self.judging.asked, self.judging.source
+        label = {} if source is None else {"label": source.card.classes[asked.label]}
+        return {"weight": f"{asked.weight:g}", **label}
+
+    def prepare(self, wanted: Mapping[str, str]) -> Callable[[], None]:
+        """See the base; both sides are sampled anew where something changes."""
+        if not wanted:
+            return lambda: None
+        source, asked = self.judging.source, self.judging.asked
+        if self.judging.lacking() or source is None:
+            raise InputError(self.judging.lacking())
+        weight = float(wanted.get("weight", asked.weight))
+        if weight > HIGHEST:
+            raise InputError(f"the weight is 0 to {HIGHEST:g} here, not {weight:g}")
+        label, classes = wanted.get("label", ""), source.card.classes
+        if label and label not in classes:
+            raise InputError(f"there is no class '{label}'; known are {', '.join(classes)}")
+        number = classes.index(label) if label else asked.label
+        return lambda: self._choose(replace(self.judging.asked, weight=weight, label=number))
+
+    def _choose(self, asked: Asked) -> None:
+        self.head.show_asked(asked)
+        self.weight_card.show_weight(asked.weight)
+        if asked != self.judging.asked or self.judging.shown is None:
+            self.judging.start(asked)
 
     def closing(self) -> None:
         """Let nothing run on."""

@@ -185,6 +185,11 @@ class PlaneWorkspace(Workspace):
         shown = self.stack.currentWidget()
         return shown if isinstance(shown, PlanePage) else None
 
+    @property
+    def page_in_front(self) -> str:
+        """The one that is chosen; it is shown once there is something to show on it."""
+        return self.name
+
     def go_to(self, name: str) -> None:
         """Bring a page to the front."""
         self.name = name

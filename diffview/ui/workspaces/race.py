@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout
@@ -21,6 +23,7 @@ from diffview.ui.panels.pane import link
 from diffview.ui.panels.race_cards import ClockCard, EntrantCard
 from diffview.ui.panels.race_head import PAIRS, RaceHead
 from diffview.ui.panels.race_pane import Choice, RacePane
+from diffview.ui.race_setup import arrangement, prepared
 from diffview.ui.racing import SHOWN_RUN, SIDES, Entrant, Racing, Settings, Wanted, missing
 from diffview.ui.state import Notice, Pane
 from diffview.ui.workspaces import Workspace, workspace
@@ -130,6 +133,24 @@ class Race(Workspace):
         else:
             return command == "focus"
         return True
+
+    @property
+    def arrangement(self) -> Mapping[str, str]:
+        """The pair, the prompt and the class."""
+        return arrangement(self.racing)
+
+    def prepare(self, wanted: Mapping[str, str]) -> Callable[[], None]:
+        """See the base; both sides run anew where something changes."""
+        pair, asked = prepared(wanted, self.racing, self.desk.store.shelf.sources)
+        return lambda: self._arrange(pair, asked)
+
+    def _arrange(self, pair: tuple[str, str] | None, wanted: Wanted) -> None:
+        now = tuple(one.choice for one in self.racing.entrants)
+        if (pair or now) == now and wanted == self.racing.wanted:
+            return
+        self.racing.wanted = wanted
+        self.head.show_wanted(wanted)
+        self.choose_pair(*(pair or now))
 
     def closing(self) -> None:
         """Stop, and remember who ran."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout
 
+from diffview.errors import InputError
 from diffview.exporters.place import safe_name
 from diffview.frames.pixels import Uint8
 from diffview.models import catalog
@@ -52,6 +54,7 @@ class Training(Workspace):
         self._begun: Begun | None = None
         self._trained: Trained | None = None
         self._surveyed = self._leaving = False
+        self._wanted = ""
         self._sample = 0
         self._build()
         self._connect()
@@ -173,6 +176,40 @@ class Training(Workspace):
         self.session.drop()
         self.window().close()
 
+    @property
+    def arrangement(self) -> Mapping[str, str]:
+        """The recipe."""
+        recipe = self.order_card.recipe.currentData()
+        return {"recipe": recipe} if recipe else {}
+
+    def prepare(self, wanted: Mapping[str, str]) -> Callable[[], None]:
+        """See the base; recipes that are not looked up yet are chosen once they are."""
+        recipe = wanted.get("recipe", "")
+        if recipe and self.session.ongoing:
+            raise InputError("a training is under way: stop it first")
+        if recipe and self.order_card.recipe.count() and not self._has(recipe):
+            raise InputError(self._unknown(recipe))
+        return lambda: self._choose(recipe)
+
+    def _has(self, recipe: str) -> bool:
+        return self.order_card.recipe.findData(recipe) >= 0
+
+    def _unknown(self, recipe: str) -> str:
+        combo = self.order_card.recipe
+        known = ", ".join(str(combo.itemData(row)) for row in range(combo.count()))
+        return f"there is no recipe '{recipe}'; known are {known}"
+
+    def _choose(self, recipe: str) -> None:
+        self._wanted = recipe
+        combo = self.order_card.recipe
+        if not recipe or not combo.count():
+            return
+        self._wanted = ""
+        if self._has(recipe):
+            combo.setCurrentIndex(combo.findData(recipe))
+        else:
+            self.desk.tell(Notice(f"This cannot be set up: {self._unknown(recipe)}", "warning"))
+
     def closing(self) -> None:
         """Remember what was trained last."""
         self.desk.settings.save(training_recipe=self.order_card.recipe.currentData() or "")
@@ -249,6 +286,7 @@ class Training(Workspace):
         self.order_card.show_offers(offers)
         if first:
             self.order_card.remember(self.desk.settings.get("training_recipe", ""))
+        self._choose(self._wanted)
         self._show_phase()
 
     @Slot(str)
