@@ -403,7 +403,7 @@ def _check(spec: RunSpec, card: ModelCard, k: int, *, other_seeds: bool) -> None
                 "a branch stays on the levels of the run it leaves: spacing, its options and "
                 "compat cannot be changed on the way"
             )
-    if other_seeds and not _adds_noise(spec, card):
+    if other_seeds and not adds_noise(spec, card):
         raise InputError(
             f"sampler '{spec.sampler}' {_lacks(spec)} after step {k}, so other seeds would change "
             f"nothing: {_instead(spec)}"
@@ -415,7 +415,7 @@ def check_completions(spec: RunSpec, card: ModelCard, k: int, n: int) -> None:
     if n == 1:
         return
     same = f"so all {n} completions would be one"
-    if not _adds_noise(spec, card):
+    if not adds_noise(spec, card):
         raise InputError(
             f"sampler '{spec.sampler}' {_lacks(spec)} after step {k}, {same}: {_instead(spec)}"
         )
@@ -433,7 +433,8 @@ def _instead(spec: RunSpec) -> str:
     return "choose one that does, such as ddpm, euler_ancestral or ddim with eta=1"
 
 
-def _adds_noise(spec: RunSpec, card: ModelCard) -> bool:
+def adds_noise(spec: RunSpec, card: ModelCard) -> bool:
+    """Whether a run of `spec` leaves anything to chance after its first noise."""
     if spec.by_token:
         return spec.option("temperature") != 0 and spec.option("top_k") != 1
     return "noise_path" not in specs.idle(spec, sampling.facts_of(card))

@@ -11,7 +11,6 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from diffview.engine.levels import NoiseLevel
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory
-from diffview.errors import InputError
 from diffview.frames import completions, compose
 from diffview.frames.completions import Summary
 from diffview.models import branching
@@ -127,19 +126,14 @@ def completed(wish: Wish) -> Iterator[Completed]:
 
 
 def _branch(wish: Wish) -> branching.Branch:
-    """With the run's own sampler where that adds noise."""
+    """With the run's own sampler where that adds noise, or must say why it cannot."""
     run, card = wish.run, wish.source.card
     i, scale = run[wish.index].i, wish.scale if run.guided else None
-    for sampler in (None, FALLBACK):
-        try:
-            return branching.complete(
-                run, card, i, wish.count, sample=wish.sample, guidance=scale, sampler=sampler,
-                guidable=wish.source.guidable,
-            )  # fmt: skip
-        except InputError:
-            if sampler is not None:
-                raise
-    raise AssertionError
+    own = run.spec.by_token or branching.adds_noise(run.spec, card)
+    return branching.complete(
+        run, card, i, wish.count, sample=wish.sample, guidance=scale,
+        sampler=None if own else FALLBACK, guidable=wish.source.guidable,
+    )  # fmt: skip
 
 
 def _estimate(run: Trajectory, record: StepRecord, scale: float | None) -> Float32:
