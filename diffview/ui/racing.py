@@ -9,6 +9,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
+from diffview.engine.options import Value
 from diffview.engine.spec import checked
 from diffview.engine.trajectory import Trajectory
 from diffview.errors import DiffviewError, InputError
@@ -48,6 +49,8 @@ class Settings:
 
     n_steps: int | None = None
     guidance_scale: float | None = None
+    sampler: str | None = None
+    options: tuple[tuple[str, Value], ...] = ()
 
 
 class Entrant:
@@ -109,6 +112,10 @@ class Entrant:
             return None
         card, own = self.source.card, self.settings
         made = replace(state.defaults(card), seeds=wanted.seeds, condition=asked(card, wanted))
+        if own.sampler is not None:
+            made = made.with_sampler(own.sampler)
+        for name, value in own.options:
+            made = made.with_option(name, value)
         if own.n_steps is not None:
             made = replace(made, n_steps=own.n_steps)
         if own.guidance_scale is not None:

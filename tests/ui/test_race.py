@@ -95,6 +95,35 @@ def test_a_gamma_of_one_asks_once_a_step(race, wait):
     assert race.racing.entrants[1].run.nfe == 20
 
 
+def test_each_side_has_options_of_its_own(race, wait):
+    race.racing.wanted = Wanted("red apple", "Shirt", (0, 1, 2))
+    run(race, wait, "tiny-ar", "fake")
+    words, noise = race.entrant_cards
+    assert noise.sampler.isVisible() and noise.steps.isVisible()
+    assert not (noise.temperature.isVisible() or noise.top_k.isVisible())
+    noise.steps.setValue(8)
+    noise.sampler.setCurrentIndex(noise.sampler.findData("heun"))
+    wait(lambda: not race.racing.running)
+    spec = race.racing.entrants[1].run.spec
+    assert (spec.sampler, spec.n_steps) == ("heun", 8)
+    assert race.racing.entrants[1].run.nfe == 2 * (2 * 8 - 1), "two calls a step but the last"
+    assert words.temperature.isVisible() and words.top_k.isVisible()
+    assert not (words.sampler.isVisible() or words.steps.isVisible())
+    assert words.top_k.maximum() == 12, "as many as there are codes"
+    drawn = race.racing.entrants[0].run[-1].x_t
+    assert not np.array_equal(drawn[0], drawn[1])
+    words.top_k.setValue(1)
+    wait(lambda: not race.racing.running)
+    likeliest = race.racing.entrants[0].run[-1].x_t
+    assert (likeliest == likeliest[0]).all(), "chance has no say among one"
+    words.top_k.setValue(0)
+    words.temperature.setValue(0)
+    wait(lambda: not race.racing.running)
+    np.testing.assert_array_equal(race.racing.entrants[0].run[-1].x_t, likeliest)
+    assert race.racing.entrants[1].run.spec == spec, "the other side stays as it was"
+    assert race.racing.wanted.prompt == "red apple"
+
+
 def test_what_is_missing_is_said_and_the_other_runs_alone(made, race, wait):
     run(race, wait, "emoji-ar", "fake")
     assert "'emoji-ar' is not here" in race.panes[0].view._message

@@ -6,12 +6,24 @@ from collections.abc import Sequence
 from statistics import median
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QDoubleSpinBox, QGridLayout, QLabel, QSpinBox, QWidget
+from PySide6.QtWidgets import (
+    QAbstractSpinBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QGridLayout,
+    QLabel,
+    QSpinBox,
+    QWidget,
+)
 
+from diffview.engine import samplers
+from diffview.engine.samplers.autoregressive import TEMPERATURE, TOP_K
 from diffview.engine.trajectory import Trajectory
 from diffview.frames import clock
 from diffview.models.card import ModelCard
+from diffview.ui.outlook import outlook
 from diffview.ui.panels.card import Card, describe, labelled, narrow, silent
+from diffview.ui.panels.knobs import bar
 from diffview.ui.racing import NAMES, Settings
 from diffview.ui.state import Choices
 
@@ -106,52 +118,109 @@ def in_words(tick: int, runs: Sequence[Trajectory | None]) -> str:
 
 
 class EntrantCard(Card):
-    """Steps and guidance of one side."""
+    """What one side does in its own way: the fields that its kind of model has."""
 
     settingsRequested = Signal(object)
 
     def __init__(self, side: int) -> None:
         super().__init__(NAMES[side].upper())
-        name = NAMES[side]
+        self._by_token = False
+        self._build(NAMES[side])
+        self._connect()
+
+    def _build(self, name: str) -> None:
+        self.words = QLabel("–")
+        self.words.setProperty("role", "muted")
+        self.words.setWordWrap(True)
+        self.sampler = QComboBox()
+        describe(self.sampler, f"Sampler, {name.lower()}", "How x_t is moved towards the picture",
+                 f"race{name}Sampler")  # fmt: skip
         self.steps = QSpinBox(minimum=1, maximum=1000)
-        describe(self.steps, f"Steps, {name.lower()}", "Steps of its sampler; a model that writes "
-                 "token by token takes one for each token", f"race{name}Steps")  # fmt: skip
+        describe(self.steps, f"Steps, {name.lower()}", "Steps of its sampler",
+                 f"race{name}Steps")  # fmt: skip
+        self.temperature = QDoubleSpinBox(minimum=0, maximum=10, singleStep=0.1, decimals=2)
+        describe(self.temperature, f"Temperature, {name.lower()}", TEMPERATURE.help,
+                 f"race{name}Temperature")  # fmt: skip
+        self.top_k = QSpinBox(minimum=0)
+        describe(self.top_k, f"Top k, {name.lower()}", TOP_K.help, f"race{name}TopK")
         self.gamma = QDoubleSpinBox(minimum=0, maximum=100, singleStep=0.5, decimals=2)
         describe(self.gamma, f"Guidance γ, {name.lower()}", "γ of classifier-free guidance: 1 is "
                  "the model under its condition, asked once a step; all others ask twice",
                  f"race{name}Gamma")  # fmt: skip
-        self.sampler = QLabel("–")
-        self.sampler.setProperty("role", "muted")
-        self.sampler.setWordWrap(True)
+        titles: dict[QWidget, str] = {
+            self.sampler: "Sampler", self.steps: "Steps",
+            self.temperature: "Temperature", self.top_k: "Top k", self.gamma: "γ",
+        }  # fmt: skip
+        self._fields = {field: _titled(text, field) for field, text in titles.items()}
         self.fields = QWidget()
-        row = QGridLayout(self.fields)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setHorizontalSpacing(8)
-        for column, (text, field) in enumerate((("Steps", self.steps), ("γ", self.gamma))):
-            field.setKeyboardTracking(False)
-            narrow(field)
-            row.addLayout(labelled(text, field), 0, column)
-        self.body.addWidget(self.sampler)
+        grid = QGridLayout(self.fields)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setHorizontalSpacing(6)
+        for column, titled in enumerate(self._fields.values()):
+            grid.addWidget(titled, 0, column)
+            grid.setColumnStretch(column, 1)
+        self.body.addWidget(self.words)
         self.body.addWidget(self.fields)
-        self.steps.valueChanged.connect(self._ask)
-        self.gamma.valueChanged.connect(self._ask)
+
+    def _connect(self) -> None:
+        self.sampler.currentIndexChanged.connect(self._ask)
+        for number in (self.steps, self.temperature, self.top_k, self.gamma):
+            number.valueChanged.connect(self._ask)
 
     @Slot()
     def _ask(self, *_: object) -> None:
-        self.settingsRequested.emit(Settings(self.steps.value(), self.gamma.value()))
+        if self._by_token:
+            options = ((TEMPERATURE.name, self.temperature.value()),
+                       (TOP_K.name, self.top_k.value()))  # fmt: skip
+            made = Settings(guidance_scale=self.gamma.value(), options=options)
+        else:
+            made = Settings(self.steps.value(), self.gamma.value(), self.sampler.currentData())
+        self.settingsRequested.emit(made)
 
     def show_choices(self, choices: Choices | None, card: ModelCard | None, words: str) -> None:
         """What this side is asked for; None where there is nothing to choose, for which `words`
         stand."""
-        self.sampler.setText(words)
+        self.words.setText(words)
+        self.fields.setVisible(choices is not None)
         if choices is None or card is None:
-            self.fields.hide()
             return
-        self.fields.show()
-        self.steps.setEnabled(not choices.by_token)
+        self._by_token = choices.by_token
+        written = self.temperature, self.top_k
+        for field, titled in self._fields.items():
+            titled.setVisible(field is self.gamma or (field in written) == choices.by_token)
         self.gamma.setEnabled(card.guidable and choices.condition is not None)
-        most = choices.n_steps if choices.by_token else card.schedule.T
-        with silent(self.steps, self.gamma):
-            self.steps.setMaximum(max(1, most))
-            self.steps.setValue(choices.n_steps)
+        with silent(self.gamma):
             self.gamma.setValue(choices.guidance_scale)
+        if choices.by_token:
+            self._show_writing(choices, card)
+        else:
+            self._show_noise(choices, card)
+
+    def _show_writing(self, choices: Choices, card: ModelCard) -> None:
+        with silent(self.temperature, self.top_k):
+            self.top_k.setMaximum(card.codes)
+            self.temperature.setValue(float(choices.option(TEMPERATURE.name)))
+            self.top_k.setValue(int(choices.option(TOP_K.name)))
+
+    def _show_noise(self, choices: Choices, card: ModelCard) -> None:
+        known = samplers.every()
+        barred = outlook(choices, card, ()).barred.get("sampler", {})
+        with silent(self.sampler, self.steps):
+            if not self.sampler.count():
+                for info in known.values():
+                    self.sampler.addItem(info.title, info.name)
+            self.sampler.setCurrentIndex(self.sampler.findData(choices.sampler))
+            bar(self.sampler, {list(known).index(name): why for name, why in barred.items()})
+            self.steps.setMaximum(card.schedule.T)
+            self.steps.setValue(choices.n_steps)
+
+
+def _titled(text: str, field: QWidget) -> QWidget:
+    narrow(field)
+    if isinstance(field, QAbstractSpinBox):
+        field.setKeyboardTracking(False)
+    whole = QWidget()
+    column = labelled(text, field)
+    column.setContentsMargins(0, 0, 0, 0)
+    whole.setLayout(column)
+    return whole
