@@ -211,6 +211,11 @@ def _part(root: Path, name: str, cls: str) -> Part:
     return Part(name, cls, folder, config)
 
 
+def is_plain(name: str) -> bool:
+    """Whether `name` is that of a file or folder and nothing else, on any system."""
+    return bool(_NAME.fullmatch(name))
+
+
 def inside(root: Path, *names: str) -> Path:
     """root / names, if every name is a plain one and no link leads out of the folder.
 
@@ -218,7 +223,7 @@ def inside(root: Path, *names: str) -> Path:
     Raises InputError otherwise.
     """
     for name in names:
-        if not _NAME.fullmatch(name):
+        if not is_plain(name):
             raise InputError(
                 f"{root}: {name!r} is no name of a file or folder in it, so it is not opened"
             )

@@ -17,10 +17,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from diffview.errors import DiffviewError, InputError
 from diffview.models import hf, memory
 from diffview.models.hf import folder
+from diffview.models.hf.resolving import check_resolves
 from diffview.models.hf.weights import STEMS, VARIANTS
 
 ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
@@ -34,6 +36,12 @@ TIMEOUT = 30.0
 """Seconds without a byte after which a connection is given up."""
 
 TEXTS = (".json", ".txt", ".model")
+
+REVISION = ".revision"
+"""The file in a model's folder that says of which revision its files are."""
+
+BUSY = (429, 500, 502, 503, 504)
+"""What the hub answers when the trouble is its own, and soon over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,23 +102,39 @@ def look(model_id: str, endpoint: str | None = None) -> Found:
     index = _json(found, folder.INDEX)
     pipeline = folder.pipeline_of(index, Path(model_id, folder.INDEX), hf.FAMILIES)
     parts = folder.loaded_parts(index, Path(model_id, folder.INDEX))
-    files = tuple(
-        File(name, sizes[name].size or 0, _sha256(sizes[name]))
-        for name in needed(tuple(sizes), parts)
-    )
+    files = tuple(_file(model_id, sizes[name]) for name in needed(tuple(sizes), parts))
     return Found(model_id, found.revision, pipeline, files, endpoint)
 
 
+def _file(model_id: str, sibling: Any) -> File:
+    if type(sibling.size) is not int or sibling.size < 0:
+        raise InputError(f"the hub does not tell how large {model_id}/{sibling.rfilename} is")
+    return File(sibling.rfilename, sibling.size, _sha256(sibling))
+
+
 def needed(names: tuple[str, ...], parts: Mapping[str, str]) -> tuple[str, ...]:
-    """Of a model's files those that opening it needs; parts: name -> class."""
+    """Of a model's files those that opening it needs; parts: name -> class.
+
+    Raises InputError for names that would lead out of the model's folder on any system.
+    """
     chosen = [name for name in (folder.INDEX, "README.md") if name in names]
     for part, cls in parts.items():
         own = [name for name in names if name.startswith(f"{part}/") and name.count("/") == 1]
+        for name in (part, *own):
+            if _leads_out(name) or not folder.is_plain(part):
+                raise InputError(f"the model has a file {name!r}, which leads out of its folder")
+        own = [name for name in own if all(map(folder.is_plain, name.split("/")))]
         chosen += [name for name in own if name.endswith(TEXTS) and ".index." not in name]
         stem = STEMS.get(folder.CLASSES.get(cls, ""))
         if stem is not None and "Tokenizer" not in cls:
             chosen += _weights(own, f"{part}/{stem}")
     return tuple(chosen)
+
+
+def _leads_out(name: str) -> bool:
+    """Whether a path, joined to a folder, could be elsewhere on some system, or show so."""
+    marks = ("\\", ":", "..")
+    return any(mark in name for mark in marks) or not name.isprintable()
 
 
 def _weights(own: list[str], stem: str) -> list[str]:
@@ -133,7 +157,17 @@ def _weights(own: list[str], stem: str) -> list[str]:
 def there(found: Found, models: Path) -> int:
     """Bytes of the model that an earlier time has left, to go on from."""
     underway = models / UNDERWAY / found.folder_name
-    return sum(path.stat().st_size for path in underway.rglob("*") if path.is_file())
+    if _revision(underway) != found.revision:
+        return 0  # files of two revisions together would be no model
+    files = (path for path in underway.rglob("*") if path.is_file() and path.name != REVISION)
+    return sum(path.stat().st_size for path in files)
+
+
+def _revision(place: Path) -> str:
+    try:
+        return (place / REVISION).read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def fetch(found: Found, models: Path) -> Iterator[Progress]:
@@ -146,6 +180,7 @@ def fetch(found: Found, models: Path) -> Iterator[Progress]:
     if target.exists():
         raise InputError(f"{target} is there already: remove it to fetch the model again")
     _check_disk(found, models)
+    _begin(underway, found)
     done = 0
     for file in found.files:
         for there in _bring(found, file, underway / file.name):
@@ -153,6 +188,19 @@ def fetch(found: Found, models: Path) -> Iterator[Progress]:
         done += file.size
     underway.rename(target)
     yield Progress(found.size, found.size, str(target))
+
+
+def _begin(underway: Path, found: Found) -> None:
+    """A folder for this revision; what is there of another one is thrown away."""
+    try:
+        if _revision(underway) != found.revision and underway.exists():
+            shutil.rmtree(underway)
+        underway.mkdir(parents=True, exist_ok=True)
+        (underway / REVISION).write_text(f"{found.revision}\n", encoding="ascii")
+    except OSError as error:
+        raise DiffviewError(
+            f"{underway} could not be written: {error.strerror or error}"
+        ) from error
 
 
 def _bring(found: Found, file: File, place: Path) -> Iterator[int]:
@@ -163,19 +211,33 @@ def _bring(found: Found, file: File, place: Path) -> Iterator[int]:
     place.parent.mkdir(parents=True, exist_ok=True)
     partial = place.with_name(place.name + ".partial")
     there = partial.stat().st_size if partial.exists() else 0
-    try:
-        with partial.open("ab") as out, _stream(found, file.name, there) as answer:
-            if there and answer.status_code != 206:  # the server cannot go on: begin anew
-                out.truncate(0)
-                there = 0
-            for chunk in answer.iter_bytes():
-                out.write(chunk)
-                there += len(chunk)
-                yield there
-    except OSError as error:
-        raise DiffviewError(f"{place} could not be written: {error.strerror or error}") from error
+    if there < file.size or not partial.exists():
+        try:
+            yield from _received(found, file, partial, there)
+        except OSError as error:
+            raise DiffviewError(
+                f"{place} could not be written: {error.strerror or error}"
+            ) from error
     _check_whole(partial, file)
     partial.rename(place)
+
+
+def _received(found: Found, file: File, partial: Path, there: int) -> Iterator[int]:
+    """Append the file's bytes from `there` on, never more than were announced."""
+    with partial.open("ab") as out, _stream(found, file.name, there) as answer:
+        if there and answer.status_code != 206:  # the server cannot go on: begin anew
+            out.truncate(0)
+            there = 0
+        for chunk in answer.iter_bytes():
+            there += len(chunk)
+            if there > file.size:
+                out.truncate(0)
+                raise DiffviewError(
+                    f"{file.name} is larger than the {file.size} bytes that the hub announced: it "
+                    "was not kept. Look the model up again, it may have changed"
+                )
+            out.write(chunk)
+            yield there
 
 
 def _check_whole(partial: Path, file: File) -> None:
@@ -210,24 +272,42 @@ def _sha256(sibling: Any) -> str:
 
 
 def _asked(model_id: str, endpoint: str | None) -> Any:
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
+    api = HfApi(endpoint=endpoint)
     try:
-        return HfApi(endpoint=endpoint).model_info(model_id, files_metadata=True, timeout=PATIENCE)
+        if not constants.HF_HUB_OFFLINE:
+            check_resolves(urlsplit(api.endpoint), PATIENCE)
+        return api.model_info(model_id, files_metadata=True, timeout=PATIENCE)
     except OfflineModeIsEnabled:
         raise DiffviewError(
             f"'{model_id}' is not here, and HF_HUB_OFFLINE forbids asking the hub: unset it, or "
             "give a folder"
         ) from None
     except HfHubHTTPError as error:
-        status = getattr(error.response, "status_code", "?")
-        raise InputError(
-            f"the hub has no model '{model_id}' for you (status {status}): check its spelling; "
-            "some models must be agreed to on their page first"
-        ) from None
+        raise _refused(model_id, getattr(error.response, "status_code", 0)) from None
     except Exception as error:  # of whatever HTTP library is underneath
         raise _unreachable(model_id, error) from error
+
+
+def _refused(model_id: str, status: int) -> DiffviewError:
+    """What an answer that is none means, and what to do."""
+    if status in BUSY:
+        return DiffviewError(
+            f"the hub cannot answer for '{model_id}' just now (status {status}): the trouble is "
+            "its own, try again in some minutes"
+        )
+    if status in (401, 403):
+        return InputError(
+            f"the hub does not give you '{model_id}' (status {status}): check its spelling; "
+            "where its page asks for an agreement, agree there and give your token ('hf auth "
+            "login', or HF_TOKEN)"
+        )
+    return InputError(
+        f"the hub has no model '{model_id}' for you (status {status}): check its spelling; "
+        "some models must be agreed to on their page first"
+    )
 
 
 def _unreachable(model_id: str, error: Exception) -> DiffviewError:
@@ -239,11 +319,15 @@ def _unreachable(model_id: str, error: Exception) -> DiffviewError:
 
 
 def _json(found: Found, name: str) -> dict[str, Any]:
+    text = b""
     with _stream(found, name, 0) as answer:
-        text = answer.read()
+        for chunk in answer.iter_bytes():
+            text += chunk
+            if len(text) > folder.MAX_JSON:
+                raise InputError(f"{found.id}/{name} is larger than any configuration")
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{found.id}/{name} is damaged: {error}") from None
     if not isinstance(value, dict):
         raise InputError(f"{found.id}/{name} is not a JSON object")
@@ -265,6 +349,8 @@ def _stream(found: Found, name: str, start: int) -> Iterator[Any]:
         with get_session().stream(
             "GET", url, headers=headers, follow_redirects=True, timeout=TIMEOUT
         ) as answer:
+            if answer.status_code in BUSY:
+                raise _refused(found.id, answer.status_code)
             answer.raise_for_status()
             yield answer
     except (DiffviewError, OSError, GeneratorExit):

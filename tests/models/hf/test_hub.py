@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
@@ -28,6 +29,7 @@ class Hub:
         self.files = {str(p.relative_to(folder)): p.read_bytes()
                       for p in folder.rglob("*") if p.is_file()}  # fmt: skip
         self.asked, self.cut, self.damage = [], {}, set()
+        self.sha, self.status, self.longer = SHA, None, set()
         handler = type("Handler", (_Handler,), {"hub": self})
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.thread = threading.Thread(target=self.server.serve_forever)
@@ -46,10 +48,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         path = self.path.split("?")[0]
-        if path.startswith(f"/api/models/{ID}"):
+        if self.hub.status is not None:
+            self.send_error(self.hub.status)
+        elif path.startswith(f"/api/models/{ID}"):
             self._tell()
-        elif path.startswith(f"/{ID}/resolve/{SHA}/"):
-            self._send(path.split(f"/resolve/{SHA}/")[1])
+        elif path.startswith(f"/{ID}/resolve/{self.hub.sha}/"):
+            self._send(path.split(f"/resolve/{self.hub.sha}/")[1])
         else:
             self.send_error(404)
 
@@ -58,7 +62,7 @@ class _Handler(BaseHTTPRequestHandler):
             {"rfilename": name, "size": len(content), **self._lfs(name, content)}
             for name, content in self.hub.files.items()
         ]
-        body = json.dumps({"id": ID, "modelId": ID, "sha": SHA, "siblings": siblings,
+        body = json.dumps({"id": ID, "modelId": ID, "sha": self.hub.sha, "siblings": siblings,
                            "tags": [], "downloads": 0, "private": False}).encode()  # fmt: skip
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -76,8 +80,13 @@ class _Handler(BaseHTTPRequestHandler):
         content = self.hub.files[name]
         if name in self.hub.damage:
             content = bytes(len(content))
+        if name in self.hub.longer:
+            content += b"and so on" * 10_000
         start = int(self.headers.get("Range", "bytes=0-")[6:-1])
         self.hub.asked.append((name, start))
+        if start >= len(content):
+            self.send_error(416)
+            return
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
@@ -220,3 +229,111 @@ def test_the_command_asks_and_takes_no_answer_for_no(server, models, monkeypatch
     assert main(["fetch", ID, "--yes"]) == 0
     assert main(["models", ID]) == 0
     assert "DDPMPipeline" in capsys.readouterr().out
+
+
+def partial_of(models, content):
+    """As a fetch leaves it that ended before the last file got its name."""
+    place = models / hub.UNDERWAY / "somebody--tiny"
+    (place / "unet").mkdir(parents=True)
+    (place / ".revision").write_text(SHA)
+    (place / f"{WEIGHTS}.partial").write_bytes(content)
+
+
+def test_a_file_that_is_whole_but_for_its_name_is_not_asked_for_again(server, models):
+    partial_of(models, server.files[WEIGHTS])
+    list(hub.fetch(hub.look(ID, server.endpoint), models))
+    assert WEIGHTS not in [name for name, _ in server.asked]
+    assert len(catalog.own()) == 1
+
+
+def test_a_file_longer_than_it_can_be_is_begun_anew(server, models):
+    partial_of(models, server.files[WEIGHTS] + b"more")
+    found = hub.look(ID, server.endpoint)
+    with pytest.raises(DiffviewError, match="arrived damaged and was removed"):
+        list(hub.fetch(found, models))
+    list(hub.fetch(found, models))
+    assert len(catalog.own()) == 1
+
+
+def test_files_of_two_revisions_are_never_put_together(server, models):
+    server.cut[WEIGHTS] = 100
+    with pytest.raises(DiffviewError, match="it goes on from there"):
+        list(hub.fetch(hub.look(ID, server.endpoint), models))
+    server.sha = "f" * 40
+    found = hub.look(ID, server.endpoint)
+    assert hub.there(found, models) == 0
+    server.asked.clear()
+    list(hub.fetch(found, models))
+    assert (WEIGHTS, 0) in server.asked
+    assert (models / "somebody--tiny" / ".revision").read_text().strip() == "f" * 40
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["unet/..\\..\\evil.json", "unet/C:evil.json", "unet/a\0.json", "unet/...json",
+     "unet/\u202ejson.exe.json", "unet/x\n.json"],
+)  # fmt: skip
+def test_a_file_whose_name_leads_out_of_the_folder_is_refused(server, models, name):
+    server.files[name] = b"{}"
+    with pytest.raises(InputError, match="which leads out of its folder"):
+        hub.look(ID, server.endpoint)
+    assert not models.exists()
+
+
+@pytest.mark.parametrize("name", ["..", "../..", "a\\b", "C:", "/etc", "con:x", "a\0"])
+def test_a_part_whose_name_leads_out_of_the_folder_is_refused(name):
+    with pytest.raises(InputError, match="which leads out of its folder"):
+        hub.needed((f"{name}/config.json",), {name: "UNet2DModel"})
+
+
+def test_an_odd_name_that_nothing_opens_is_left_where_it_is(server):
+    server.files["unet/config (1).json"] = b"{}"
+    names = [file.name for file in hub.look(ID, server.endpoint).files]
+    assert sorted(names) == sorted(NEEDED)
+
+
+def test_more_bytes_than_were_announced_are_not_taken(server, models):
+    server.longer.add(WEIGHTS)
+    with pytest.raises(DiffviewError, match=r"is larger than the .* bytes that the hub announced"):
+        list(hub.fetch(hub.look(ID, server.endpoint), models))
+    kept = sum(path.stat().st_size for path in models.rglob("unet/diff*"))
+    assert kept <= len(server.files[WEIGHTS])
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "words"),
+    [(500, DiffviewError, "trouble is its own, try again in some minutes"),
+     (503, DiffviewError, "trouble is its own, try again in some minutes"),
+     (429, DiffviewError, "try again in some minutes"),
+     (401, InputError, "give your token"), (403, InputError, "agree there")],
+)  # fmt: skip
+def test_what_a_hub_in_trouble_means_is_told_with_what_to_do(server, status, kind, words):
+    server.status = status
+    with pytest.raises(kind, match=words) as info:
+        hub.look(ID, server.endpoint)
+    assert type(info.value) is kind and str(status) in str(info.value)
+
+
+def test_a_hub_in_trouble_while_files_come_is_told_with_what_to_do(server, models):
+    found = hub.look(ID, server.endpoint)
+    server.status = 503
+    with pytest.raises(DiffviewError, match="trouble is its own, try again in some minutes"):
+        list(hub.fetch(found, models))
+
+
+def test_a_name_that_is_not_resolved_in_time_is_given_up(monkeypatch):
+    answered = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **more: answered.wait(60))
+    monkeypatch.setattr(hub, "PATIENCE", 0.05)
+    with pytest.raises(DiffviewError, match=r"cannot be reached .the name hub.invalid was not"):
+        hub.look(ID, "http://hub.invalid")
+    answered.set()
+
+
+def test_a_name_that_does_not_exist_is_told(monkeypatch):
+    def nobody(*args, **more):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nobody)
+    with pytest.raises(DiffviewError, match=r"the name hub.invalid is not found: Name or"):
+        hub.look(ID, "http://hub.invalid")
