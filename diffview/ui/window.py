@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
     QApplication,
@@ -135,6 +135,8 @@ class MainWindow(QMainWindow):
         self.hint.setWordWrap(True)
         self.hint.setObjectName("unsettledHint")
         self.hint.hide()
+        # Told after the event: what follows a change by itself has begun by then.
+        self._hint_due = QTimer(self, singleShot=True, interval=0)
         buttons = QHBoxLayout()
         buttons.setSpacing(6)
         for button in (self.run_button, self.stop_button, self.export_button):
@@ -147,6 +149,7 @@ class MainWindow(QMainWindow):
     def _connect(self) -> None:
         c = self.controller
         self.run_button.clicked.connect(partial(self.commands.do, "run"))
+        self._hint_due.timeout.connect(self._on_hint_due)
         self.stop_button.clicked.connect(c.stop)
         self.export_button.clicked.connect(self.commands.export)
         self.model_panel.modelRequested.connect(c.choose_model)
@@ -241,9 +244,21 @@ class MainWindow(QMainWindow):
         obstacle = "" if own else self.controller.obstacle
         self.run_button.setEnabled(not obstacle)
         self.run_button.setToolTip(f"Cannot be run: {obstacle}" if obstacle else RUN_HELP)
-        self.hint.setText(f"Cannot be run: {obstacle}" if obstacle else UNSETTLED)
-        self.hint.setToolTip(obstacle or UNSETTLED_HELP)
-        self.hint.setVisible(bool(obstacle) or not self.controller.settled)
+        if obstacle:
+            self._tell_hint(f"Cannot be run: {obstacle}", obstacle)
+        self._hint_due.start()
+
+    @Slot()
+    def _on_hint_due(self) -> None:
+        """What is shown is not what is chosen, and nothing is under way to make it so."""
+        if self.run_button.isEnabled():
+            settled = self.controller.closed or self.controller.settled
+            self._tell_hint("" if settled else UNSETTLED, UNSETTLED_HELP)
+
+    def _tell_hint(self, text: str, help: str) -> None:
+        self.hint.setText(text)
+        self.hint.setToolTip(help)
+        self.hint.setVisible(bool(text))
 
     @property
     def _previewing(self) -> bool:

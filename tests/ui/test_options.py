@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from PySide6.QtCore import QEvent, QObject
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QWidget
 
 from diffview.engine import samplers, spacings
@@ -198,6 +200,35 @@ def test_points_of_a_curve_that_cannot_be_read_stay_are_told_and_nothing_else_is
     controller.choose_guidance_kind("none")  # where there is no curve nothing is misread
     assert controller.obstacle == "" and panel.trouble.isHidden()
     controller.stop()
+
+
+def test_while_gamma_is_dragged_nobody_is_told_to_press_run(session, network, wait):
+    window, controller = session.window, session.controller
+    shown = []
+
+    class Watch(QObject):
+        def eventFilter(self, watched, event):
+            if event.type() == QEvent.Type.Show:
+                shown.append(watched.text())
+            return False
+
+    watch = Watch()
+    window.hint.installEventFilter(watch)
+    network.hold()
+    for scale in (3.5, 4.0, 4.5, 5.0):  # the run is still at its start when the next comes
+        controller.choose_guidance(scale)
+        assert window.hint.isHidden()
+        QTest.qWait(5)
+        assert window.hint.isHidden()
+    network.release()
+    wait(lambda: not controller.activity.busy)
+    assert shown == []
+    controller.choose_steps(7)
+    wait(window.hint.isVisible)
+    assert shown == ["Settings changed: press Run"]
+    controller.request_run()
+    wait(window.hint.isHidden)
+    window.hint.removeEventFilter(watch)
 
 
 def test_what_cannot_be_run_is_not_offered_and_the_hint_says_why(make_session):
