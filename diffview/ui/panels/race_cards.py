@@ -156,8 +156,10 @@ class EntrantCard(Card):
         grid = QGridLayout(self.fields)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(6)
-        for column, titled in enumerate(self._fields.values()):
-            grid.addWidget(titled, 0, column)
+        places = (0, 0, 1, 2), (1, 0, 1, 1), (0, 0, 1, 1), (0, 1, 1, 1), (1, 1, 1, 1)
+        for titled, place in zip(self._fields.values(), places, strict=True):
+            grid.addWidget(titled, *place)
+        for column in (0, 1):
             grid.setColumnStretch(column, 1)
         self.body.addWidget(self.words)
         self.body.addWidget(self.fields)
