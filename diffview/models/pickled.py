@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffview.atomic import replacing
+from diffview.engine import shortage
 from diffview.errors import DiffviewError, InputError
 from diffview.models import memory
 from diffview.models.hf import single
@@ -25,6 +27,8 @@ SUFFIXES = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
 STARTS = (b"PK\x03\x04", b"\x80")
 NESTED = ("state_dict", "ema", "model", "module")
 """Where trainers put the weights, the averaged ones before the others."""
+MOST_SHARED = 4
+"""How often each byte of a file may be in a tensor: some share theirs, such as tied layers."""
 
 
 def is_pickle(path: Path) -> bool:
@@ -59,27 +63,61 @@ def convert(path: Path, models: Path) -> Path:
 
 
 def read(path: Path) -> Any:
-    """What the restricted reader makes of it. Raises InputError naming what it refused."""
+    """What the restricted reader makes of it. Raises InputError naming what it refused.
+
+    Into memory, never mapped: a mapped file gives whatever lies behind a record that is too short,
+    and ends the process where it shrinks.
+    """
     import argparse
 
     import torch
 
-    with path.open("rb") as file:
-        mapped = file.read(4) == STARTS[0]  # only zip archives can be mapped
+    _check_archive(path)
+    _check_room(path)
     try:
         # Trainers keep their arguments as a Namespace, which holds values and does nothing.
         with torch.serialization.safe_globals([argparse.Namespace]):
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=False)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{path} is a Python pickle that wants {_wanted(path, error)}, which can run code: it "
             "was not loaded. Convert it to safetensors where you trust it"
         ) from None
-    except MemoryError as error:
-        raise InputError(f"{path} does not fit into memory: {error}") from None
     except Exception as error:  # whatever a damaged file makes of the reader
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path} is no readable checkpoint: {reason}") from None
+        if shortage.is_shortage(error):
+            raise InputError(f"{path} does not fit into memory: {_first_line(error)}") from None
+        raise InputError(f"{path} is no readable checkpoint: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _check_archive(path: Path) -> None:
+    """Raise InputError for an archive that would unpack to more than it is."""
+    with path.open("rb") as file:
+        if file.read(4) != STARTS[0]:
+            return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            packed = [one for one in archive.infolist() if one.compress_type != zipfile.ZIP_STORED]
+            held = sum(one.file_size for one in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise InputError(f"{path} is no readable checkpoint: {error}") from None
+    if packed or held > path.stat().st_size:
+        raise InputError(
+            f"{path} is an archive that unpacks to {memory.gigabytes(held)}, as no checkpoint of "
+            "torch is packed: it was not unpacked. Unpack it where you trust it"
+        )
+
+
+def _check_room(path: Path) -> None:
+    size, free = path.stat().st_size, memory.host_free()
+    if free is not None and size > memory.SHARE * free:
+        raise InputError(
+            f"{path} takes {memory.gigabytes(size)} of memory to convert, "
+            f"{memory.gigabytes(free)} are free: close other programs first"
+        )
 
 
 def _wanted(path: Path, error: Exception) -> str:
@@ -97,14 +135,15 @@ def _tensors_of(value: Any, path: Path) -> dict[str, Tensor]:
     """The tensors of a whole Stable Diffusion, wherever the trainer put them."""
     import torch
 
-    for found in (value, *_nested(value)):
-        tensors = {
-            name: tensor.contiguous()
+    for found in _nested(value):
+        held = {
+            name: tensor
             for name, tensor in found.items()
             if isinstance(name, str) and isinstance(tensor, torch.Tensor)
         }
-        if single.FIRST in tensors:
-            return _without_sharing(tensors)
+        if single.FIRST in held:
+            _check_tensors(held, path)
+            return _without_sharing({name: held[name].contiguous() for name in held})
     size = memory.gigabytes(path.stat().st_size)
     raise InputError(
         f"{path} ({size}) holds no Stable Diffusion, and nothing in it says of which network it "
@@ -113,9 +152,27 @@ def _tensors_of(value: Any, path: Path) -> dict[str, Tensor]:
 
 
 def _nested(value: Any) -> list[Mapping[Any, Any]]:
+    """The value and what lies in it under a usual name, as far as they hold anything by name."""
     if not isinstance(value, Mapping):
-        return [{}]
-    return [value[name] for name in NESTED if isinstance(value.get(name), Mapping)]
+        return []
+    inside = (value.get(name) for name in NESTED)
+    return [value, *(found for found in inside if isinstance(found, Mapping))]
+
+
+def _check_tensors(held: Mapping[str, Tensor], path: Path) -> None:
+    """Raise InputError for tensors without values of their own, or of more than the file has."""
+    import torch
+
+    for name, tensor in held.items():
+        dense = tensor.layout is torch.strided and not tensor.is_quantized
+        if not dense or tensor.device.type != "cpu":
+            raise InputError(f"{path}: tensor '{name}' is sparse, quantised or has no values")
+    whole = sum(tensor.numel() * tensor.itemsize for tensor in held.values())
+    if whole > MOST_SHARED * path.stat().st_size:
+        raise InputError(
+            f"{path}: its tensors say they take {memory.gigabytes(whole)}, the file has "
+            f"{memory.gigabytes(path.stat().st_size)}: it was not converted"
+        )
 
 
 def _without_sharing(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from diffview.cli import main
 from diffview.errors import InputError
-from diffview.models import catalog, pickled
+from diffview.models import catalog, memory, pickled
 from diffview.models.hf import single
 
 WEIGHTS = {
@@ -97,13 +97,73 @@ def test_a_damaged_checkpoint_is_refused_in_our_words(tmp_path, models, content)
         pickled.convert(tmp_path / "sd.ckpt", models)
 
 
-def test_a_zip_bomb_is_not_unpacked(tmp_path, models):
-    """A small archive whose tensor says it takes a terabyte."""
-    with zipfile.ZipFile(tmp_path / "sd.ckpt", "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("sd/data.pkl", b"\x80\x02}.")
-        file.writestr("sd/data/0", bytes(50_000_000))
-    with pytest.raises(InputError):
-        pickled.convert(tmp_path / "sd.ckpt", models)
+@pytest.fixture
+def never_read(monkeypatch):
+    def read(*args, **more):
+        raise AssertionError("it was unpacked")
+
+    monkeypatch.setattr(torch, "load", read)
+
+
+def test_a_zip_bomb_is_not_unpacked(tmp_path, models, never_read):
+    """50 MB of zeros in 50 kB."""
+    path = repacked(saved(tmp_path, {single.FIRST: torch.zeros(12_500_000)}), zipfile.ZIP_DEFLATED)
+    assert path.stat().st_size < 100_000
+    with pytest.raises(InputError, match=r"unpacks to 50.0 MB, as no checkpoint .*not unpacked"):
+        pickled.convert(path, models)
+
+
+def repacked(path, method, change=lambda name, content: content):
+    """The same archive, packed by another method, its entries changed."""
+    with zipfile.ZipFile(path) as file:
+        entries = {name: file.read(name) for name in file.namelist()}
+    with zipfile.ZipFile(path, "w", method) as file:
+        for name, content in entries.items():
+            file.writestr(name, change(name, content))
+    return path
+
+
+def test_a_record_that_is_too_short_gives_no_values_of_others(tmp_path, models):
+    """Mapped, it would be filled up with what follows it in the archive."""
+    tensors = {single.FIRST: torch.ones(1000), "a": torch.full((2000,), 7.0)}
+
+    def cut(name, content):
+        return content[:40] if name.endswith("data/0") else content
+
+    path = repacked(saved(tmp_path, tensors), zipfile.ZIP_STORED, cut)
+    with pytest.raises(InputError, match="is no readable checkpoint"):
+        pickled.convert(path, models)
+
+
+def test_a_tensor_that_says_it_is_far_larger_than_its_file_is_refused(tmp_path, models):
+    path = saved(tmp_path, {single.FIRST: torch.ones(1).expand(2**40)})
+    with pytest.raises(InputError, match=r"say they take 4398.0 GB, the file has .* kB"):
+        pickled.convert(path, models)
+
+
+@pytest.mark.parametrize(
+    "tensor", [torch.ones(3).to_sparse(), torch.ones(3, device="meta")], ids=["sparse", "meta"]
+)
+def test_a_tensor_without_values_of_its_own_is_refused(tmp_path, models, tensor):
+    with pytest.raises(InputError, match="'a' is sparse, quantised or has no values"):
+        pickled.convert(saved(tmp_path, WEIGHTS | {"a": tensor}), models)
+
+
+@pytest.mark.parametrize(
+    "value", [torch.ones(3), [torch.ones(3)], (torch.ones(3),), 5, "x", None, {}, {1: 2},
+              {"state_dict": [torch.ones(3)]}],
+)  # fmt: skip
+def test_what_holds_nothing_by_name_is_refused_in_our_words(tmp_path, models, value):
+    with pytest.raises(InputError, match="holds no Stable Diffusion"):
+        pickled.convert(saved(tmp_path, value), models)
+
+
+def test_a_checkpoint_larger_than_what_is_free_is_refused_with_the_numbers(
+    tmp_path, models, monkeypatch, never_read
+):
+    monkeypatch.setattr(memory, "host_free", lambda: 1000)
+    with pytest.raises(InputError, match=r"takes .* kB of memory to convert, 1.0 kB are free"):
+        pickled.convert(saved(tmp_path, WEIGHTS), models)
 
 
 def test_a_model_that_is_there_is_not_replaced(tmp_path, models):

@@ -6,7 +6,7 @@ that a network needs and the files lack is an error, where the libraries would f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,21 +117,35 @@ def fill(
     tied = _tied(module)
     broken = []
     for file in weights.files:
-        with file.open("rb") as stream:
-            start = 8 + int.from_bytes(stream.read(8), "little")
-            for name, source in sources.items():
-                if source.file != file:
-                    continue
-                stream.seek(start + source.info.start)
-                raw = stream.read(source.info.end - source.info.start)
-                tensor = source.of(_tensor(raw, source.info))
-                if not _finite(tensor):
-                    broken.append(name)
-                for alias in tied.get(name, (name,)):
-                    _assign(module, alias, tensor, device, dtype)
+        own = {name: source for name, source in sources.items() if source.file == file}
+        for name, stored in _read(file, own):
+            tensor = own[name].of(stored)
+            if not _finite(tensor):
+                broken.append(name)
+            for alias in tied.get(name, (name,)):
+                _assign(module, alias, tensor, device, dtype)
     if broken:
         warnings.append(f"{where} holds NaN or infinite values in {_listed(broken)}")
     return warnings
+
+
+def _read(file: Path, sources: Mapping[str, Source]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Each name and its stored tensor. Raises InputError where the file is not what it was."""
+    try:
+        with file.open("rb") as stream:
+            start = 8 + int.from_bytes(stream.read(8), "little")
+            for name, source in sources.items():
+                stream.seek(start + source.info.start)
+                size = source.info.end - source.info.start
+                raw = stream.read(size)
+                if len(raw) != size:
+                    raise InputError(
+                        f"{file} became shorter while it was read: tensor '{source.name}' has "
+                        f"{len(raw)} of its {size} bytes (fetch the model again)"
+                    )
+                yield name, _tensor(raw, source.info)
+    except (OSError, OverflowError) as error:
+        raise InputError(f"{file} cannot be read: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +253,8 @@ def _tensor(raw: bytes, info: TensorInfo) -> torch.Tensor:
     }.get(info.dtype)  # fmt: skip
     if kind is None:
         raise InputError(f"numbers of type {info.dtype} are not known here")
-    if not raw:
-        return torch.empty(info.shape, dtype=kind)
+    if not raw:  # nothing can be made of no bytes, so its shape has a 0
+        return torch.zeros(info.shape, dtype=kind)
     return torch.frombuffer(bytearray(raw), dtype=kind).reshape(info.shape)
 
 

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from diffview.errors import InputError
 from diffview.models import catalog, hf, sampling
-from diffview.models.hf import build
+from diffview.models.hf import build, weights
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 
@@ -292,6 +292,23 @@ def test_a_truncated_file_is_incomplete(copied):
     whole = (folder / UNET).read_bytes()
     (folder / UNET).write_bytes(whole[:-100])
     refused(folder, "is incomplete: the last 100 bytes are missing")
+
+
+def test_a_file_that_shrinks_between_header_and_weights_gives_no_values(copied, monkeypatch):
+    """Its shapes were checked; memory that was never written to must not become weights."""
+    folder = copied()
+    known, matched = hf.card(folder), weights.matched
+
+    def shrinking(*args):
+        found = matched(*args)
+        os.truncate(folder / UNET, 8 + int.from_bytes((folder / UNET).read_bytes()[:8], "little"))
+        return found
+
+    monkeypatch.setattr(weights, "matched", shrinking)
+    with pytest.raises(
+        InputError, match=r"became shorter while it was read: tensor '.*' has 0 of"
+    ):
+        hf.load(folder, known, torch.device("cpu"))
 
 
 def with_header(entries, data=b"\0" * 8):
