@@ -149,9 +149,10 @@ class EmojiText:
             "emoji tokenizer, with its own small text encoder, trained on 3-D emoji "
             "and their names. The words were left out for 12 % of what it saw, so it can be "
             "guided.",
-            limits="It knows the words of some 1,240 emoji and no others, reads eight of them and "
-            "little of their order. What it has seen often or in few shapes (hearts, faces, "
-            "fruit) it draws well; thin, rare or many-parted things come out as blobs.",
+            limits="It knows the words of some 1,200 emoji and no others, reads eight of them and "
+            "little of their order. Three quarters of what it was shown, in the second part of its "
+            "training, were 210 everyday things (fruit, animals, faces, hearts, vehicles): those "
+            "it draws well. Thin, rare or many-parted things come out as blobs.",
             source="diffview train emoji-text",
             licence="MIT",
             data_licence=EMOJI_LICENCE,
