@@ -22,7 +22,7 @@ import diffview
 from diffview.frames.sheet import Layout, sheet
 from diffview.ui import theme, workspaces
 from diffview.ui.actions import COMMANDS, MENUS
-from diffview.ui.dialogs import CommandPalette, HelpDialog, PreferencesDialog
+from diffview.ui.dialogs import WHY, CommandPalette, HelpDialog, PreferencesDialog
 from diffview.ui.state import Notice
 from diffview.ui.widgets.workspace_bar import MOST_KEYS
 
@@ -224,6 +224,7 @@ class Commands:
             help = action.property("help") or action.toolTip()
             action.setProperty("help", help)
             action.setEnabled(not why)
+            action.setProperty(WHY, why)
             action.setToolTip(f"{help}\nNot now: {why}" if why else help)
 
     def play(self) -> None:

@@ -30,16 +30,21 @@ from diffview.ui.widgets.workspace_bar import MOST_KEYS
 LEAST_MB, MOST_MB = 64, 1_000_000
 """Memory for a run, in megabytes."""
 ACTION_ROLE = Qt.ItemDataRole.UserRole
+WHY = "why"
+"""The property of an action that cannot be done now: the reason."""
 
 
 class CommandPalette(QDialog):
-    """Type a few letters, press Enter: every command is here."""
+    """Type a few letters, press Enter: every command is here.
+
+    One that cannot be done now is greyed, with the reason.
+    """
 
     def __init__(self, actions: Sequence[QAction], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Commands")
         self.setObjectName("commandPalette")
-        self._actions = [action for action in actions if action.isEnabled()]
+        self._actions = list(actions)
         self._build()
         self._filter("")
 
@@ -48,11 +53,12 @@ class CommandPalette(QDialog):
         self.edit.setPlaceholderText("Find a command")
         describe(self.edit, "Find a command", "Type a part of its name")
         self.list = QListWidget()
+        self.list.setWordWrap(True)
         describe(self.list, "Commands", "Enter does the marked one")
         body = QVBoxLayout(self)
         body.addWidget(self.edit)
         body.addWidget(self.list)
-        self.resize(440, 360)
+        self.resize(520, 400)
         self.edit.textChanged.connect(self._filter)
         self.edit.returnPressed.connect(self._choose)
         self.list.itemActivated.connect(lambda item: self._choose())
@@ -65,13 +71,23 @@ class CommandPalette(QDialog):
             name = action.text().replace("&", "")
             keys = action.shortcut().toString()
             if all(word in f"{name} {action.toolTip()}".casefold() for word in words):
-                item = QListWidgetItem("  ·  ".join(filter(None, (name, keys))))
-                item.setData(ACTION_ROLE, action)
-                self.list.addItem(item)
-        self.list.setCurrentRow(0)
+                self.list.addItem(_item(action, name, keys))
+        self._mark(0, 1)
+
+    def _mark(self, row: int, step: int) -> None:
+        """Mark the next command from `row` on that can be done now, round the list."""
+        count = self.list.count()
+        for k in range(count):
+            item = self.list.item((row + k * step) % count)
+            if item.flags() & Qt.ItemFlag.ItemIsEnabled:
+                self.list.setCurrentItem(item)
+                return
+        self.list.setCurrentRow(-1)
 
     def _choose(self) -> None:
         item = self.list.currentItem()
+        if item is None and self.list.count():
+            return  # all that is found is greyed: its reasons stay in sight
         self.accept()
         if item is not None:
             item.data(ACTION_ROLE).trigger()
@@ -81,10 +97,22 @@ class CommandPalette(QDialog):
         if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
             step = {Qt.Key.Key_Down: 1, Qt.Key.Key_Up: -1}.get(Qt.Key(event.key()))
             if step is not None and self.list.count():
-                row = (self.list.currentRow() + step) % self.list.count()
-                self.list.setCurrentRow(row)
+                self._mark(self.list.currentRow() + step, step)
                 return True
         return super().eventFilter(watched, event)
+
+
+def _item(action: QAction, name: str, keys: str) -> QListWidgetItem:
+    """A command in the palette; one that cannot be done now is greyed, with the reason."""
+    parts = [name, keys]
+    if not action.isEnabled():
+        parts.append(f"not now: {action.property(WHY) or 'it has nothing to act on'}")
+    item = QListWidgetItem("  ·  ".join(filter(None, parts)))
+    item.setData(ACTION_ROLE, action)
+    item.setToolTip(action.toolTip())
+    if not action.isEnabled():
+        item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEnabled)
+    return item
 
 
 class HelpDialog(QDialog):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from diffview.engine import origin as origins
 from diffview.engine.spec import RunSpec
 from diffview.engine.trajectory import Float32, Trajectory
-from diffview.models.card import ModelCard
 from diffview.models.inverting import StepError
 from diffview.ui.state import Choices
 
@@ -107,26 +106,29 @@ class Family:
         return sum(record.nbytes for record in records.values())
 
 
-def title(member: Member, card: ModelCard | None) -> str:
-    """A member in a few words: what a run is, or what is other in a branch."""
+def title(member: Member, classes: Sequence[str]) -> str:
+    """A member in a few words: what a run is, or what is other in a branch.
+
+    classes: the names of those it may ask for, the model's own or its classifier's.
+    """
     spec, leave = member.run.spec, member.leave
     if member.picture:
         return f"Way back to {member.picture}"
     if leave is None:
         origin = spec.origin
         if origin is not None:
-            return f"Branch at step {origin.step} of {_run(origin.parent, card)}"
-        return _run(spec, card)
-    other = ", ".join(changes(spec, leave, card)) or "nothing changed yet"
+            return f"Branch at step {origin.step} of {_run(origin.parent, classes)}"
+        return _run(spec, classes)
+    other = ", ".join(changes(spec, leave, classes)) or "nothing changed yet"
     return f"{'    ' * (member.depth - 1)}└ step {leave.step}: {other}"
 
 
-def _run(spec: RunSpec, card: ModelCard | None) -> str:
-    parts = [f"{spec.sampler} {spec.n_steps}", _gamma(spec), _condition(spec, card)]
+def _run(spec: RunSpec, classes: Sequence[str]) -> str:
+    parts = [f"{spec.sampler} {spec.n_steps}", _gamma(spec), _condition(spec, classes)]
     return ", ".join(part for part in parts if part)
 
 
-def changes(spec: RunSpec, leave: Leave, card: ModelCard | None) -> list[str]:
+def changes(spec: RunSpec, leave: Leave, classes: Sequence[str]) -> list[str]:
     """What is other in a branch than in the run it left, in words."""
     parent = leave.base.run.spec
     found = []
@@ -139,7 +141,7 @@ def changes(spec: RunSpec, leave: Leave, card: ModelCard | None) -> list[str]:
     if spec.guidance != parent.guidance:
         found.append(_gamma(spec) or "no guidance")
     if not leave.rows and spec.condition != parent.condition:
-        found.append(_condition(spec, card))
+        found.append(_condition(spec, classes))
     if not leave.rows and spec.seeds != parent.seeds:
         found.append("other noise")
     return found + _options(spec, parent)
@@ -155,14 +157,14 @@ def _gamma(spec: RunSpec) -> str:
     return "" if spec.guidance.kind == "none" else f"γ {spec.guidance.scale:g}"
 
 
-def _condition(spec: RunSpec, card: ModelCard | None) -> str:
+def _condition(spec: RunSpec, classes: Sequence[str]) -> str:
     asked = spec.condition
     if asked is None:
         return "no condition"
     if isinstance(asked, tuple):
         return "one of each"
-    if isinstance(asked, int) and card is not None and asked < len(card.classes):
-        return card.classes[asked]
+    if isinstance(asked, int) and asked < len(classes):
+        return classes[asked]
     return str(asked)
 
 

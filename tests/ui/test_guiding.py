@@ -94,6 +94,25 @@ def test_a_model_without_classes_is_steered_to_those_of_its_classifier(
     assert controller.choices.condition == 1 and asked.currentText() == "1"
 
 
+def test_the_kept_runs_of_a_model_without_classes_are_called_by_the_classifier_s(
+    make_session, make_model, judge, wait
+):
+    made = make_session(make_model(classes=0, null=None))
+    controller = made.controller
+    named_card = dataclasses.replace(judge.card, classes=("bright", "dark", "grey", "clear"))
+    controller.choose_spacing("leading")
+    controller.add_guide(GuideSource(named_card, lambda model: guides.as_classifier(brighter)))
+    wait(lambda: not controller.activity.busy)
+    controller.scrub_to(20)
+    controller.branches.branch()
+    wait(lambda: not controller.activity.busy)
+    controller.choose_condition(1)
+    wait(lambda: not controller.activity.busy)
+    kept = named(made, "branchCombo")
+    first, branch = (kept.itemText(row) for row in range(kept.count()))
+    assert "bright" in first and "dark" in branch
+
+
 def test_autoguidance_by_another_model_that_is_here(session, make_model, make_source, settled):
     weak = make_model(lambda x, t, label: 0.25 * x.tanh(), id="weak")
     controller = session.controller

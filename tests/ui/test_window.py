@@ -316,6 +316,25 @@ def test_every_command_has_its_action_and_no_key_is_taken_twice(session):
     assert len(keys) == len(set(keys)) > 20
 
 
+def test_the_palette_shows_a_command_that_cannot_be_done_now_greyed_with_the_reason(session, wait):
+    window = session.window
+    wait(lambda: not window.commands.actions["parent"].isEnabled())
+    window.commands.do("palette")
+    palette = dialog(session)
+    QTest.keyClicks(palette.edit, "parent run")
+    (item,) = (palette.list.item(row) for row in range(palette.list.count()))
+    assert not item.flags() & Qt.ItemFlag.ItemIsEnabled
+    assert item.text().endswith("not now: this run is no branch: it has left no other")
+    QTest.keyClick(palette.edit, Qt.Key.Key_Return)
+    assert palette.isVisible() and session.controller.branches.shown.leave is None
+    palette.edit.clear()
+    QTest.keyClick(palette.edit, Qt.Key.Key_Up)  # never onto what is greyed
+    for _ in range(palette.list.count()):
+        assert palette.list.currentItem().flags() & Qt.ItemFlag.ItemIsEnabled
+        QTest.keyClick(palette.edit, Qt.Key.Key_Down)
+    palette.reject()
+
+
 def test_the_palette_finds_and_does_a_command(session, wait):
     key(session, Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
     wait(lambda: dialog(session) is not None)

@@ -10,9 +10,10 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from PySide6.QtWidgets import QDialog, QWidget
 
 from diffview.engine.trajectory import Trajectory
-from diffview.ui import family
+from diffview.ui import family, state
 from diffview.ui.branch_dialogs import InvertDialog, StateDialog
 from diffview.ui.branches import WISHES
+from diffview.ui.family import Member
 from diffview.ui.panels.branch_panel import BranchPanel
 from diffview.ui.panels.inversion_panel import InversionPanel
 from diffview.ui.state import Look
@@ -90,9 +91,7 @@ class SteppingBack(QObject):
         if run is None:
             return
         shown, members = branches.shown, branches.family.members
-        maker = branches.maker
-        card = None if maker is None else maker.card
-        titles = [family.title(member, card) for member in members]
+        titles = [family.title(member, self._classes(member)) for member in members]
         self.panel.show_run(members, titles, shown, run.spec)
         self.errors.show_errors(() if shown is None else shown.errors)
         self.errors.show_step(self._store.look.index)
@@ -101,6 +100,13 @@ class SteppingBack(QObject):
             self._inverted = inverted
             self.cardsChanged.emit()
         self._update_soon()
+
+    def _classes(self, member: Member) -> tuple[str, ...]:
+        """The classes a kept run could ask for; () where its model is not here."""
+        store, guidance = self._store, member.run.spec.guidance
+        maker = store.shelf.maker_of(member.run, member.about)
+        guide = next((card for card in store.known if card.id == guidance.guide), None)
+        return () if maker is None else state.offered(maker.card, guidance.kind, guide)
 
     # -- dialogs ------------------------------------------------------------------------------
 
