@@ -96,6 +96,11 @@ class CentralArea(QWidget):
         self.current.take_picture(path)
         return True
 
+    def show_points(self) -> None:
+        """Explore the chosen model, whose samples are points, in the 2-D lab."""
+        self.go_to("plane")
+        self.current.turn_to("explore")
+
     def show_theme(self) -> None:
         """All that was made in the colours of the present theme."""
         for made in self._made.values():

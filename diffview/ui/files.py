@@ -23,7 +23,7 @@ from diffview.ui.export_dialog import ExportDialog, ExportRequest
 from diffview.ui.guide_source import GuideSource
 from diffview.ui.jobs import ModelSource
 from diffview.ui.notices import notice_of
-from diffview.ui.opening import Offered, PickleFile, PictureFile
+from diffview.ui.opening import Offered, PickleFile, PictureFile, PointSet
 from diffview.ui.settings import Settings
 from diffview.ui.state import Notice
 from diffview.ui.workers import JobRunner
@@ -31,7 +31,7 @@ from diffview.ui.workers import JobRunner
 FILTER = (
     "All that diffview opens "
     "(*.dvsession *.safetensors *.ckpt *.pt *.pth *.bin *.png *.apng *.gif *.webp *.mp4 *.json "
-    "*.jpg *.jpeg *.bmp *.tif *.tiff *.md);;All files (*)"
+    "*.jpg *.jpeg *.bmp *.tif *.tiff *.md *.csv *.npy);;All files (*)"
 )
 GIVEN_NOISE = "That run began with noise that is not in this file: open its .dvsession instead."
 BRANCHED = "That run left another one on its way: open its .dvsession instead."
@@ -46,6 +46,7 @@ class Files(QObject):
     pictureOpened = Signal(object)
     """The path of a picture that carries no recipe."""
     lessonOpened = Signal(object)
+    pointsOpened = Signal()
 
     def __init__(
         self, controller: Controller, runner: JobRunner, settings: Settings, window: QWidget
@@ -118,6 +119,10 @@ class Files(QObject):
             self._controller.add_source(opened)
             if opened.card.family == "pictures":  # what was done to them, and what they take
                 self.noticed.emit(Notice(opened.card.description))
+        elif isinstance(opened, PointSet):
+            self._controller.add_source(opened.source)
+            self.noticed.emit(Notice(opened.told, topic="open"))
+            self.pointsOpened.emit()
         elif isinstance(opened, Offered):
             self._controller.offer(opened.source)
         elif isinstance(opened, PickleFile):

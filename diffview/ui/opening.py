@@ -20,6 +20,8 @@ from diffview.frames import picture_file
 from diffview.lessons import lesson
 from diffview.models import catalog, facts, hf, pickled, sampling
 from diffview.models.catalog import Entry
+from diffview.models.exact import points_file
+from diffview.models.exact.toys import mixture_card
 from diffview.models.hf import folder, hub
 from diffview.models.hf.hub import Found, Progress
 from diffview.ui import guide_source
@@ -45,6 +47,14 @@ class PickleFile:
 
 
 @dataclass(frozen=True, slots=True)
+class PointSet:
+    """Points in the plane as the exact model that they are; told: what was done to them."""
+
+    source: ModelSource
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
 class Offered:
     """A model to be listed beside the others, and not chosen."""
 
@@ -67,6 +77,8 @@ def open_file(path: Path) -> Iterator[Any]:
         yield PickleFile(path)
     elif path.suffix == lesson.SUFFIX and path.is_file():
         yield lesson.read(path)
+    elif path.suffix.lower() in points_file.SUFFIXES and path.is_file():
+        yield point_set(path)
     elif _is_plain_picture(path):
         picture_file.check(path)
         yield PictureFile(path)
@@ -84,6 +96,21 @@ def _folder(path: Path) -> Iterator[Any]:
             f"{path} is a folder without {folder.INDEX} (a diffusers model), {recipe.FILENAME} "
             "(an export) or pictures: give one of those, or a file"
         )
+
+
+def point_set(path: Path) -> PointSet:
+    """A Gaussian on each of the points in a file. Raises InputError as `points_file.read`."""
+    read = points_file.read(path)
+    data = read.mixture()
+    words = f"{len(read.places):,} points of {path.name}: {'; '.join(read.done)}."
+    card = mixture_card(data, f"points-{path.stem}", path.stem, words)
+
+    def make(device: str) -> Any:
+        from diffview.models.exact.mixture_denoiser import MixtureDenoiser
+
+        return MixtureDenoiser(card, data)
+
+    return PointSet(ModelSource(card, make, guidable=bool(card.classes)), words)
 
 
 def _tensors(path: Path) -> Iterator[Any]:

@@ -191,6 +191,7 @@ class MainWindow(QMainWindow):
         self.library.openRequested.connect(self.files.open)
         self.files.pictureOpened.connect(self.central.take_picture)
         self.files.lessonOpened.connect(self.teaching.open)
+        self.files.pointsOpened.connect(self.central.show_points)
         self.central.workspaceChanged.connect(self._on_workspace)
 
     # -- facts --------------------------------------------------------------------------------

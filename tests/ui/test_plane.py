@@ -9,7 +9,7 @@ import pytest
 import torch
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QLabel
 
 from diffview.engine import schedules
 from diffview.engine.spec import Guidance
@@ -284,6 +284,26 @@ def test_what_is_drawn_becomes_a_model(opened, wait):
     assert page.page is page.explore
     settled(opened, wait)
     assert opened.lab.answer.drawn.field.given is not None
+
+
+def test_points_that_are_opened_become_a_density_to_explore(opened, wait, tmp_path):
+    window, controller = opened.session.window, opened.controller
+    opened.page.go_to("draw")
+    window.central.go_to("denoising")
+    path = tmp_path / "two.csv"
+    path.write_text("x,y,kind\n0.5,0,right\n-0.5,0,left\n")
+    window.files.open(path)
+    wait(lambda: controller.card.id == "points-two" and controller.run.complete)
+    assert window.central.current is opened.page and opened.page.page is opened.page.explore
+    assert controller.card.classes == ("left", "right")
+    wait(lambda: getattr(opened.lab.answer, "asked", None) is not None)
+    settled(opened, wait)
+    assert opened.lab.source.card is controller.card
+    path.write_text("0.5,0\n0.5\n")
+    window.files.open(path)
+    said = lambda: " ".join(one.text() for one in window.notices.findChildren(QLabel))  # noqa: E731
+    wait(lambda: "two.csv:2: 1 values" in said())
+    assert controller.card.classes == ("left", "right")
 
 
 def test_a_field_is_of_the_model_it_is_asked_of_also_where_another_one_is_gone():

@@ -33,7 +33,8 @@ class Gallery(QWidget):
         title.setProperty("role", "title")
         title.setAlignment(Qt.AlignmentFlag.AlignCenter)
         remark = QLabel(
-            "Of each its noised density, its score and its estimate are known exactly."
+            "Of each its noised density, its score and its estimate are known exactly. Or drop "
+            "points of your own on the window: a .csv with x, y and perhaps a class, or a .npy."
         )
         remark.setProperty("role", "muted")
         remark.setAlignment(Qt.AlignmentFlag.AlignCenter)
