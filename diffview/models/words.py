@@ -1,7 +1,7 @@
 """The words of a prompt, by the one rule that training, sampling, window and command line share.
 
 A word is a run of letters a-z and digits, in lower case; all else separates. What a person typed
-as one word, in any script, may thus hold one such word, several, or none.
+as one word, in any script or as an emoji, may thus hold one such word, several, or none.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ MOST_NAMED, LONGEST_NAME = 8, 40
 QUOTED = 80
 """So much of a prompt is repeated in a message."""
 
-_TYPED = re.compile(r"[^\W_]+")
+LETTER, SYMBOL, TIED = "letter", "symbol", "tied"
+JOINER = "\u200d"
+_TYING = {0x200C, 0x200D, *range(0x1F3FB, 0x1F400)}
+"""Joiners of letters and emoji, and skin tones: they belong to what stands before them."""
 _TURNING = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 """Characters that turn the writing direction around and are not seen."""
 
@@ -43,8 +46,26 @@ class Typed:
 
 def typed(text: str) -> Iterator[Typed]:
     """What a person sees as the words of a text, in order; together they hold `words(text)`."""
-    for found in _TYPED.finditer(text):
-        yield Typed(found.start(), found[0], words(found[0]))
+    start, kind = 0, ""
+    for place, letter in enumerate(f"{text} "):
+        here = _kind(letter)
+        joined = bool(here) and text[place - 1] == JOINER
+        if kind and (joined or here in (TIED, kind)):
+            continue
+        if kind:
+            found = text[start:place]
+            yield Typed(start, found, words(found))
+        start, kind = place, "" if here == TIED else here
+
+
+def _kind(letter: str) -> str:
+    """What it does in a word, "" where it separates."""
+    category = unicodedata.category(letter)
+    if category[0] == "M" or ord(letter) in _TYING:
+        return TIED
+    if category == "So":
+        return SYMBOL
+    return LETTER if category[0] in "LN" else ""
 
 
 @dataclass(frozen=True, slots=True)

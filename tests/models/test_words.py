@@ -44,6 +44,23 @@ def test_right_to_left_words_and_control_characters(card):
     assert "\u202e" not in told.warning
 
 
+@pytest.mark.parametrize(
+    "word",
+    ["\U0001f34e", "\U0001f469\u200d\U0001f680", "\u2764\ufe0f", "\U0001f44d\U0001f3fd",
+     "\u0938\u0947\u092c"],
+    ids=["apple", "astronaut", "heart", "thumb of a skin tone", "Hindi with a vowel sign"],
+)  # fmt: skip
+def test_emoji_and_signs_that_belong_to_a_letter_are_words_that_are_not_known(card, word):
+    told = reading(card, f"red {word}!")
+    assert told.unknown == (word,)
+    assert word in told.warning
+    assert [one.start for one in typed(f"{word} red")] == [0, len(word) + 1]
+
+
+def test_punctuation_and_mathematics_are_no_words(card):
+    assert reading(card, "red + apple = (red) ^ `apple` ~ $ \u201cred\u201d").warning == ""
+
+
 def test_words_after_the_last_that_is_read_are_counted(card):
     told = reading(card, "red " * 2500)
     assert told.beyond == 2492

@@ -111,6 +111,23 @@ def test_unknown_words_are_marked_and_named(panel, qtbot):
     assert not panel.unread.isVisible()
 
 
+def test_after_an_emoji_words_are_marked_and_completed_where_they_stand(panel, qtbot):
+    """Qt counts an emoji as two letters, Python as one."""
+    paste(panel, "\U0001f34e\U0001f34e red sofa apple")
+    units = panel.prompt.document().firstBlock().text().encode("utf-16-le")
+    spans = panel.prompt.document().firstBlock().layout().formats()
+    found = [units[2 * s.start : 2 * (s.start + s.length)].decode("utf-16-le") for s in spans]
+    assert found == ["\U0001f34e\U0001f34e", "sofa"]
+    assert "ignored: \U0001f34e\U0001f34e, sofa" in panel.unread.text()
+    paste(panel, "\U0001f34e ")
+    qtbot.keyClicks(panel.prompt, "apr")
+    assert panel.prompt.word_before() == "apr"
+    popup = panel.prompt._completer.popup()
+    qtbot.mouseClick(popup.viewport(), Qt.MouseButton.LeftButton,
+                     pos=popup.visualRect(popup.model().index(0, 0)).center())  # fmt: skip
+    assert panel.prompt.toPlainText() == "\U0001f34e apricot "
+
+
 def test_control_characters_and_line_ends_become_spaces(panel):
     paste(panel, "red\r\nap\x00ple\x1b\u202e cat")
     assert panel.prompt.toPlainText().split() == ["red", "ap", "ple", "cat"]

@@ -164,7 +164,7 @@ class PromptEdit(QPlainTextEdit):
     def word_before(self) -> str:
         """The part of a word left of the cursor."""
         cursor = self.textCursor()
-        before = cursor.block().text()[: cursor.positionInBlock()]
+        before = _first_units(cursor.block().text(), cursor.positionInBlock())
         last = list(typed(before))[-1:]
         return last[0].text if last and before.endswith(last[0].text) else ""
 
@@ -207,10 +207,22 @@ class _Marker(QSyntaxHighlighter):
         if not self.known:
             return
         for one in typed(text):
+            start, length = _units(text[: one.start]), _units(one.text)
             if not self.known.intersection(one.words):
-                self.setFormat(one.start, len(one.text), _underlined("bad"))
+                self.setFormat(start, length, _underlined("bad"))
             elif is_partly_read(one, self.known):
-                self.setFormat(one.start, len(one.text), _underlined("warn"))
+                self.setFormat(start, length, _underlined("warn"))
+
+
+def _units(text: str) -> int:
+    """How long Qt takes a text to be: letters beyond the first 65,536, as emoji, count twice."""
+    return len(text) + sum(ord(letter) > 0xFFFF for letter in text)
+
+
+def _first_units(text: str, units: int) -> str:
+    """The beginning of a text that is so long to Qt."""
+    whole = text.encode("utf-16-le", "surrogatepass")[: 2 * units]
+    return whole.decode("utf-16-le", "ignore")
 
 
 def _underlined(token: str) -> QTextCharFormat:
