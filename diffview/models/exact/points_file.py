@@ -138,6 +138,8 @@ def _read_array(path: Path) -> Read:
         raise InputError(
             f"{path} is no array of NumPy ({error}): save one by numpy.save"
         ) from None
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{path} holds several arrays: save one of them by numpy.save")
     if array.ndim != 2 or array.shape[1] not in (2, 3) or array.dtype.kind not in "fiu":
         raise InputError(f"{path} holds {array.dtype} of shape {array.shape}: {WANTED}")
     if not 1 <= len(array) <= MAX_ROWS:
