@@ -150,9 +150,9 @@ class EmojiText:
             "and their names. The words were left out for 12 % of what it saw, so it can be "
             "guided.",
             limits="It knows the words of some 1,200 emoji and no others, reads eight of them and "
-            "little of their order. Three quarters of what it was shown, in the second part of its "
-            "training, were 210 everyday things (fruit, animals, faces, hearts, vehicles): those "
-            "it draws well. Thin, rare or many-parted things come out as blobs.",
+            "little of their order. In the second part of its training three quarters of what it "
+            "was shown were 210 everyday things (fruit, animals, faces, hearts, vehicles): those it "
+            "draws well. Thin, rare or many-parted things come out as blobs.",
             source="diffview train emoji-text",
             licence="MIT",
             data_licence=EMOJI_LICENCE,
