@@ -90,7 +90,8 @@ class Session:
     def _begin(self, model: Any, run: Any, file: str | None) -> None:
         """Show what was asked for; else go on where the last window stopped."""
         if run is not None:
-            problem = self.controller.restore(state.from_spec(run.trajectory.spec), run.about)
+            spec = run.trajectory.spec
+            problem = self.controller.restore(state.from_spec(spec), run.about, spec.origin)
             self.controller.show_run(run.trajectory, run.about)
             self.window.files.saved = run.trajectory  # whoever gave it has it
             if problem:

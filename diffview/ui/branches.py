@@ -67,6 +67,23 @@ class Branches(QObject):
         run = self._store.run
         return None if run is None else self._store.shelf.maker_of(run, self._store.about)
 
+    @property
+    def leaving(self) -> tuple[int, int]:
+        """At which step the shown run left another, and a branch would leave now.
+
+        0 where it did not, or on the levels that are chosen cannot.
+        """
+        run, maker, store = self._store.run, self.maker, self._store
+        if run is None or not len(run) or maker is None or maker.card.id != store.choices.model_id:
+            return 0, 0
+        try:
+            same = store.spec.levels(maker.card.schedule) == run.spec.levels(maker.card.schedule)
+        except InputError:
+            return 0, 0
+        record = run[min(store.look.index, len(run) - 1)]
+        left = run.spec.origin.step if run.spec.origin else 0
+        return (left, record.i if record.level.sigma else 0) if same else (0, 0)
+
     def reason(self, wish: str, count: int = 2) -> str:
         """Why a wish (of WISHES) cannot be had now; "" where it can."""
         tries: dict[str, Callable[[], object]] = {
@@ -370,7 +387,8 @@ class Branches(QObject):
 
     def _regain(self, made: Branch | RunSpec) -> None:
         spec = made if isinstance(made, RunSpec) else made.trajectory.spec
-        problem = self._store.restore(state.from_spec(spec), self._store.about)
+        choices, about = state.from_spec(spec), self._store.about
+        problem = self._store.restore(choices, about, spec.origin)
         if problem:
             self._store.noticed.emit(Notice(problem, "warning", topic="run"))
         elif isinstance(made, RunSpec):

@@ -12,6 +12,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal, Slot
 
 from diffview.engine.options import Value
+from diffview.engine.origin import Origin
 from diffview.engine.spec import Condition, Curve, RunSpec, checked, conflicts
 from diffview.errors import InputError
 from diffview.models import guides, sampling
@@ -73,8 +74,16 @@ class Choosing(QObject):
     @property
     def outlook(self) -> Outlook:
         """What stands against the choices and their alternatives."""
+        left, here = self.leaving
         guidable = self.source.guidable
-        return outlook.outlook(self.choices, self.card, self.known, guidable=guidable)
+        return outlook.outlook(
+            self.choices, self.card, self.known, guidable=guidable, left=left, here=here
+        )
+
+    @property
+    def leaving(self) -> tuple[int, int]:
+        """At which step the shown run left another, and a branch would leave now; 0: none."""
+        raise NotImplementedError
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -286,14 +295,22 @@ class Choosing(QObject):
         """Let undo begin here: what the last launch remembered is no change of settings."""
         self._history.forget()
 
-    def restore(self, choices: Choices, about: Mapping[str, Any] | None = None) -> str:
-        """Take over choices from a file; returns what stands against it, "" if nothing does."""
+    def restore(
+        self,
+        choices: Choices,
+        about: Mapping[str, Any] | None = None,
+        origin: Origin | None = None,
+    ) -> str:
+        """Take over choices from a file; returns what stands against it, "" if nothing does.
+
+        origin: of the branch that they made, which began where a run from x_T perhaps cannot.
+        """
         expected = sampling.weights_of(about or {})
         choices = replace(choices, model_id=self.shelf.id_of(choices.model_id, expected))
         if choices.model_id not in self.shelf.sources:
             return f"Model '{choices.model_id}' is not here; open its file to run it again."
         try:
-            self._possible(choices)
+            self._possible(choices, origin)
         except InputError as error:
             return f"It cannot be run here: {error}."
         self._choose(choices)
@@ -307,11 +324,11 @@ class Choosing(QObject):
             return f"Guide '{guide.card.id}' has other weights than the one this was made with."
         return ""
 
-    def _possible(self, choices: Choices) -> None:
+    def _possible(self, choices: Choices, origin: Origin | None = None) -> None:
         """Raises InputError for what the model cannot be asked for."""
         source = self.shelf.sources[choices.model_id]
         spec = checked(choices.spec(source.card, guidable=source.guidable))
-        check(spec, source)
+        check(replace(spec, origin=origin), source)
         self.guide_of(spec)
 
     def remembered(self) -> dict[str, Any]:

@@ -136,6 +136,11 @@ class Controller(Choosing):
             return False
 
     @property
+    def leaving(self) -> tuple[int, int]:
+        """At which step the shown run left another, and a branch would leave now; 0: none."""
+        return self.branches.leaving
+
+    @property
     def about(self) -> dict[str, Any]:
         """What a saved run and a recipe say beside the spec: of the run that is shown."""
         return self._about

@@ -139,7 +139,7 @@ class Files(QObject):
             self._take_run(*cast(tuple[Trajectory, dict[str, Any]], opened))
 
     def _take_run(self, run: Trajectory, about: dict[str, Any]) -> None:
-        problem = self._controller.restore(state.from_spec(run.spec), about)
+        problem = self._controller.restore(state.from_spec(run.spec), about, run.spec.origin)
         self.saved = run
         self._controller.show_run(run, about)
         if problem:

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from diffview.engine import divergence, samplers
 from diffview.engine.conflicts import ONLY_CFG
+from diffview.engine.origin import Origin
 from diffview.engine.spacings import LIST, SPACINGS
 from diffview.engine.spec import Facts, Guidance, RunSpec, conflicts, declared_options, idle
 from diffview.errors import InputError
@@ -17,6 +18,8 @@ from diffview.ui import state
 from diffview.ui.state import Choices
 
 FEW = 4
+OTHER_LEVELS = ("spacing", "compat")
+"""What a branch cannot choose, which stays on the levels of the run it leaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,31 +44,43 @@ class _Subject:
     card: ModelCard = field(compare=False)
     guidable: bool
 
-    def spec(self, choices: Choices) -> RunSpec:
-        return choices.spec(self.card, guidable=self.guidable)
+    def spec(self, choices: Choices, step: int = 0) -> RunSpec:
+        """What is chosen, as of a branch from `step` on; 0 is from x_T."""
+        spec = choices.spec(self.card, guidable=self.guidable)
+        return replace(spec, origin=Origin(spec, step)) if step else spec
 
-    def reasons(self, choices: Choices) -> list[str]:
+    def reasons(self, choices: Choices, step: int = 0) -> list[str]:
         try:
-            return conflicts(self.spec(choices), self.facts)
+            return conflicts(self.spec(choices, step), self.facts)
         except InputError as error:
             return [str(error)]
 
 
 def outlook(
-    choices: Choices, card: ModelCard, known: Sequence[ModelCard], *, guidable: bool = True
+    choices: Choices,
+    card: ModelCard,
+    known: Sequence[ModelCard],
+    *,
+    guidable: bool = True,
+    left: int = 0,
+    here: int = 0,
 ) -> Outlook:
-    """The outlook of `choices` on a model; `known` are the cards of all there are."""
+    """The outlook of `choices` on a model; `known` are the cards of all there are.
+
+    left: the step at which the shown run, a branch on the levels that are chosen, left another;
+    here: the one at which a branch would leave now. 0 where there is none.
+    """
     subject = _Subject(sampling.facts_of(card, guidable=guidable), card, guidable)
     # How strongly and from which seeds makes no sense nor nonsense of anything.
     plain = replace(choices, guidance_scale=1.0, seeds=(0,), curve=(), condition=_one(choices))
     return Outlook(
         idle=_idle(choices, subject),
         barred={
-            **_barred(plain, subject),
+            **_barred(plain, subject, branched=here > 0),
             "guidance_kind": _barred_kinds(card, subject.facts, known),
             "guide": _barred_guides(choices, card, known),
         },
-        warning=_warning(plain, subject),
+        warning=_warning(plain, subject, left, here),
     )
 
 
@@ -82,11 +97,16 @@ def _idle(choices: Choices, subject: _Subject) -> Mapping[str, str]:
 
 
 @lru_cache(maxsize=64)
-def _barred(choices: Choices, subject: _Subject) -> dict[str, dict[str, str]]:
+def _barred(
+    choices: Choices, subject: _Subject, *, branched: bool = False
+) -> dict[str, dict[str, str]]:
+    """What cannot be chosen for a run from x_T, nor, if one could be `branched` off, for that."""
     present = subject.reasons(_lighter(choices))
     barred: dict[str, dict[str, str]] = {}
     for name, value, other in _others(choices, subject.card):
-        new = [why for why in subject.reasons(_lighter(other)) if why not in present]
+        # Any step is like the second: only at the first may there be nothing but noise.
+        step = int(branched and name not in OTHER_LEVELS)
+        new = [why for why in subject.reasons(_lighter(other), step) if why not in present]
         if new:
             barred.setdefault(name, {})[value] = new[0]
     return barred
@@ -160,7 +180,9 @@ def _has_goal(card: ModelCard, guide: ModelCard, kind: str) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _warning(choices: Choices, subject: _Subject) -> str:
-    for reason in subject.reasons(choices):
+def _warning(choices: Choices, subject: _Subject, left: int, here: int) -> str:
+    for reason in subject.reasons(choices, left):
+        if here and not subject.reasons(choices, here):
+            return f"Only a branch can be run so, from this step on: {reason}"
         return f"Cannot be run: {reason}"
-    return divergence.warning(subject.spec(choices), subject.card.schedule)
+    return divergence.warning(subject.spec(choices, left), subject.card.schedule)

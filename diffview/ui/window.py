@@ -68,6 +68,7 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.controller, self.settings = controller, settings
         self._runner_for = runner_for
+        self._began = (0, False)
         self.files = Files(controller, file_runner, settings, self)
         self.library = Library(controller, runner_for, self)
         self.watchdog = Watchdog(self)
@@ -233,11 +234,21 @@ class MainWindow(QMainWindow):
     def _on_choices(self, choices: Choices) -> None:
         self.condition_panel.show_classes(self.controller.classes)
         self.condition_panel.show_state(choices)
-        outlook = self.controller.outlook
-        self.guidance_panel.show_state(choices, self.controller.guidable, outlook)
+        self._show_outlook()
         self.guidance_panel.show_activity(self.controller.activity, self._previewing)
-        self.sampling_panel.show_state(choices, outlook)
         self._show_hint()
+
+    def _show_outlook(self) -> None:
+        """What is chosen, and what stands against it where a run or a branch would begin."""
+        choices, outlook = self.controller.choices, self.controller.outlook
+        self._began = self._begins
+        self.guidance_panel.show_state(choices, self.controller.guidable, outlook)
+        self.sampling_panel.show_state(choices, outlook)
+
+    @property
+    def _begins(self) -> tuple[int, bool]:
+        left, here = self.controller.leaving
+        return left, here > 0
 
     def _show_hint(self) -> None:
         """Whether what is shown is what is chosen; what cannot be run is not offered."""
@@ -267,10 +278,13 @@ class MainWindow(QMainWindow):
 
     @Slot(object)
     def _on_look(self, look: Look) -> None:
+        if self._begins != self._began:
+            self._show_outlook()
         self.guidance_panel.show_activity(self.controller.activity, self._previewing)
 
     @Slot(object)
     def _on_run_replaced(self, run: Trajectory) -> None:
+        self._show_outlook()
         self._show_hint()
         self._show_place()
 

@@ -58,6 +58,29 @@ def test_a_choice_that_would_conflict_is_barred_with_the_command_lines_words():
     assert "cannot begin" in heun["spacing"]["trailing"]
 
 
+def test_what_cannot_begin_in_pure_noise_can_go_on_from_a_later_step():
+    """A branch inherits what lies before it: only from x_T on is there no signal."""
+    model = card(schedule=ZERO)
+    late = outlook.outlook(state.defaults(model), model, (), here=3)
+    assert "heun" not in late.barred.get("sampler", {})
+    heun = dataclasses.replace(state.defaults(model), sampler="heun")
+    assert of(model, heun).warning.startswith("Cannot be run: ")
+    scrubbed = outlook.outlook(heun, model, (), here=3)
+    assert scrubbed.warning.startswith("Only a branch can be run so, from this step on: ")
+    assert outlook.outlook(heun, model, (), left=3, here=3).warning == ""
+    # Other levels are no branch's: these are judged from x_T on.
+    leading = dataclasses.replace(heun, spacing="leading")
+    assert "trailing" in outlook.outlook(leading, model, (), left=3, here=3).barred["spacing"]
+
+
+def test_a_branch_diverges_or_not_from_where_it_left():
+    model = card()
+    heun = dataclasses.replace(state.defaults(model), sampler="heun", n_steps=10)
+    assert "diverges" in of(model, heun).warning
+    assert "diverges" in outlook.outlook(heun, model, (), here=5).warning, "Run is from x_T"
+    assert outlook.outlook(heun, model, (), left=5, here=5).warning == ""
+
+
 def test_choices_of_options_are_barred_too():
     assert "learned no variance" in of(card(), sampler="ddpm").barred["variance"]["learned"]
     assert "latents" in of(card(latent=True)).barred["clip"]["clamp"]

@@ -7,6 +7,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QWidget
 
+from diffview.engine import schedules
+from diffview.engine import session as sessions
+
 CTRL = Qt.KeyboardModifier.ControlModifier
 
 
@@ -66,6 +69,37 @@ def test_a_branch_by_its_key_is_seen_to_be_one_and_leads_back(session, settled, 
     assert combo.currentIndex() == 0 and named(session, "branchLabel").isHidden()
     combo.setCurrentIndex(1)
     assert controller.run.spec.origin.step == 20 and combo.currentIndex() == 1
+
+
+def test_a_sampler_that_cannot_begin_in_pure_noise_can_branch_from_a_later_step(
+    make_session, make_model, wait, tmp_path
+):
+    zero = schedules.named("linear", zero_snr=True)
+    session = make_session(make_model(schedule=zero))
+    controller, window = session.controller, session.window
+    controller.choose_steps(6)
+    controller.request_run()
+    wait(lambda: not controller.activity.busy)
+    combo = named(session, "samplerCombo")
+    heun = combo.model().item(combo.findData("heun"))
+    assert not heun.isEnabled() and "cannot begin" in heun.toolTip()
+    controller.scrub_to(2)
+    assert heun.isEnabled()
+    controller.choose_sampler("heun")
+    wait(lambda: "cannot begin" in window.run_button.toolTip())
+    assert "Only a branch can be run so" in window.sampling_panel.warning.text()
+    wait(window.commands.actions["branch"].isEnabled)
+    controller.branches.branch()
+    wait(lambda: not controller.activity.busy)
+    assert controller.run.spec.sampler == "heun" and controller.run.complete
+    assert window.sampling_panel.warning.text() == ""
+    sessions.save(controller.run, tmp_path / "branch.dvsession", controller.about)
+    controller.choose_sampler("ddim")
+    said = []
+    controller.noticed.connect(said.append)
+    window.files.open(tmp_path / "branch.dvsession")
+    wait(lambda: window.files.saved is controller.run)
+    assert said == [] and controller.choices.sampler == "heun"
 
 
 def test_completions_are_asked_for_by_number_and_greyed_where_they_would_be_one(
