@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from diffview.errors import InputError
 
@@ -26,6 +26,8 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 """Pillow knows more, but some of them run other programs."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
 
+UPRIGHT = 1
+"""As the camera held it, by EXIF's tag of the orientation."""
 GREY = ("1", "L", "I", "I;16", "I;16B", "F")
 SEE_THROUGH = ("RGBA", "LA", "La", "PA", "RGBa")
 _BROKEN = (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError,
@@ -130,9 +132,13 @@ def _fitted(
     """(C, H, W) bytes, and what was done."""
     done = [f"frame 1 of {frames}"] if (frames := getattr(file, "n_frames", 1)) > 1 else []
     turned = ImageOps.exif_transpose(file)
-    if turned.size != file.size:
+    if file.getexif().get(ExifTags.Base.Orientation, UPRIGHT) != UPRIGHT:
         done.append("turned")
     flat = _eight_bit(turned)
+    if flat is not turned:
+        done.append("to 8 bits")
+    if flat.mode == "CMYK":
+        done.append("CMYK to RGB")
     if flat.mode in SEE_THROUGH or "transparency" in flat.info:
         flat = _over_white(flat)
         done.append("transparency over white")

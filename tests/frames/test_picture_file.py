@@ -91,6 +91,16 @@ def test_a_picture_is_turned_as_the_camera_noted(tmp_path):
     read = picture_file.read(saved(tmp_path, picture, exif=exif), (1, 4, 2))
     np.testing.assert_allclose(read.values[0], [[-1, -1], [-1, -1], [1, 1], [1, 1]])
     assert "turned" in read.done
+    exif[0x0112] = 3  # upside down: the shape stays
+    read = picture_file.read(saved(tmp_path, picture, "b.png", exif=exif), SQUARE)
+    assert "turned" in read.done
+
+
+def test_what_was_lost_of_the_colours_is_told(tmp_path):
+    sixteen = Image.fromarray(np.full((4, 4), 0xFFFF, np.uint16))
+    assert picture_file.read(saved(tmp_path, sixteen), SQUARE).done == ("to 8 bits",)
+    printed = saved(tmp_path, Image.new("CMYK", (4, 4)), "a.jpg")
+    assert picture_file.read(printed, (3, 4, 4)).done == ("CMYK to RGB",)
 
 
 def test_sixteen_bits_are_cut_to_eight(tmp_path):
