@@ -258,10 +258,11 @@ class GuidancePanel(Card):
         """Say which of the two effects is on screen."""
         if not self._guided:
             return
-        follows = " · this step follows" if previewing else ""
-        self.this_step.setText(f"{self._meaning}{follows}")
-        self.whole_run.setText(_whole_run(activity, previewing))
-        self.whole_run.setVisible(bool(self.whole_run.text()))
+        self.this_step.setText(self._meaning)
+        text, help = _effects(activity, previewing)
+        self.whole_run.setText(text or " ")  # its line stays, so that nothing jumps
+        self.whole_run.setToolTip(help)
+        self.whole_run.setVisible(True)
 
 
 def _missing(choices: Choices, guidable: bool) -> str:
@@ -295,10 +296,13 @@ def _by_row(combo: QComboBox, reasons: Mapping[str, str]) -> dict[int, str]:
     return {rows[name]: reason for name, reason in reasons.items() if name in rows}
 
 
-def _whole_run(activity: Activity, previewing: bool) -> str:
+def _effects(activity: Activity, previewing: bool) -> tuple[str, str]:
+    """Which of the two effects is on screen: in a line, and in full."""
     if activity.busy and activity.redoing:
-        look = f" · first look in {activity.look_steps} steps" if activity.look_steps else ""
-        return f"Whole run: being redone, {100 * activity.done // max(1, activity.total)} %{look}"
-    if activity.busy:
-        return ""
-    return "Whole run: press Run to redo it" if previewing else ""
+        share = 100 * activity.done // max(1, activity.total)
+        look = f"; a first look after {activity.look_steps} steps" if activity.look_steps else ""
+        now = "This step now · run" if previewing else "Whole run:"
+        return f"{now} {share} %", f"The whole run is being redone, {share} %{look}"
+    if activity.busy or not previewing:
+        return "", ""
+    return "This step now · press Run", "This step is recombined; Run redoes the whole run"
