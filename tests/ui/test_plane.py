@@ -63,12 +63,12 @@ def test_before_a_distribution_is_chosen_there_is_one_to_choose(make_session, wa
     session.window.central.go_to("plane")
     page = session.window.central.current
     assert page.page is None and page.gallery.isVisible()
-    assert not any(card.isVisible() for card in page.cards)
+    assert [card for card in page.cards if card.isVisible()] == [page.pages_card]
     assert set(toys()) < set(page.gallery.buttons)
     page.gallery.buttons["draw"].click()
-    assert page.page is page.draw
+    assert page.page is page.draw and not page.pages_card.isVisible()
     page.go_to("explore")
-    assert page.gallery.isVisible()
+    assert page.gallery.isVisible() and page.pages_card.isVisible()
 
 
 def test_the_plane_follows_the_scrubber_and_gamma(opened, wait):

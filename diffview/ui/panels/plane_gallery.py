@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QIcon, QImage, QPixmap
@@ -9,7 +11,7 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QToolButton, QVBoxLayout, QWi
 
 from diffview.frames.scatter import blank, scatter
 from diffview.models.exact.toys import Toy, toys
-from diffview.ui.panels.card import describe
+from diffview.ui.panels.card import Card, describe
 from diffview.ui.plane_paint import rgb
 
 SIDE = 132
@@ -72,6 +74,22 @@ class Gallery(QWidget):
         """The pictures in the present colours."""
         for id, button in self.buttons.items():
             button.setIcon(_picture(toys().get(id), self.devicePixelRatioF()))
+
+
+class PagesCard(Card):
+    """What there is to see once data are chosen: a page each, with a line about it."""
+
+    def __init__(self, pages: Sequence[tuple[str, str]]) -> None:
+        super().__init__("TO SEE HERE")
+        for title, help in pages:
+            name, about = QLabel(title), QLabel(help)
+            about.setProperty("role", "muted")
+            about.setWordWrap(True)
+            column = QVBoxLayout()
+            column.setSpacing(2)
+            column.addWidget(name)
+            column.addWidget(about)
+            self.body.addLayout(column)
 
 
 def _picture(toy: Toy | None, scale: float) -> QIcon:

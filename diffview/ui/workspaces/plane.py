@@ -27,7 +27,7 @@ from diffview.ui.panels.card import describe
 from diffview.ui.panels.plane_draw import DrawPage, kept
 from diffview.ui.panels.plane_energy import EnergyPage
 from diffview.ui.panels.plane_explore import ExplorePage
-from diffview.ui.panels.plane_gallery import Gallery
+from diffview.ui.panels.plane_gallery import Gallery, PagesCard
 from diffview.ui.panels.plane_guidance import GuidancePage
 from diffview.ui.panels.plane_learn import LearnPage
 from diffview.ui.panels.plane_page import PlanePage
@@ -91,9 +91,9 @@ class PlaneWorkspace(Workspace):
             row.addWidget(self._button(name, title, help))
         row.addStretch(1)
         self.bar.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.cards = tuple(
-            dict.fromkeys(card for page in self.pages.values() for card in page.cards)
-        )
+        self.pages_card = PagesCard([(title, help) for _, title, help, _ in self._titles])
+        of_pages = dict.fromkeys(card for page in self.pages.values() for card in page.cards)
+        self.cards = (self.pages_card, *of_pages)
         body = QVBoxLayout(self)
         body.setContentsMargins(0, 0, 0, 0)
         body.setSpacing(6)
@@ -203,8 +203,9 @@ class PlaneWorkspace(Workspace):
             before.leave()
         self.stack.setCurrentWidget(page or self.gallery)
         self._buttons[self.name].setChecked(True)
+        shown = (self.pages_card,) if page is None else page.cards
         for card in self.cards or ():
-            card.setVisible(page is not None and card in page.cards)
+            card.setVisible(card in shown)
         if page is None:
             self.gallery.show_theme()
             return
