@@ -28,7 +28,7 @@ class CardDock(QDockWidget):
         self._content = QWidget()
         self._column = QVBoxLayout(self._content)
         self._column.setContentsMargins(4, 4, 4, 6)
-        self._column.setSpacing(8)
+        self._column.setSpacing(6)
         if head is not None:
             self._column.addLayout(head)
         self._column.addStretch(1)

@@ -85,6 +85,7 @@ def test_a_dropped_folder_is_denoised_told_of_and_prompted(make_session, folder,
     words = session.window.condition_panel
     QTest.keyClicks(words.prompt, "a cat")
     QTest.keyClick(words.prompt, Qt.Key.Key_Return)
+    words.fold.button.click()
     QTest.keyClicks(words.negative, "dog")
     QTest.keyClick(words.negative, Qt.Key.Key_Return)
     wait(lambda: done(session) and session.controller.run.spec.negative == "dog")

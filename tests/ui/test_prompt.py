@@ -162,6 +162,8 @@ def test_a_prompt_goes_to_another_model_of_text_and_a_class_does_not():
 
 def test_a_negative_prompt_is_asked_for_in_its_own_box(panel, asked, heard, qtbot):
     avoided = heard(panel.negativeRequested)
+    assert not panel.negative.isVisible()
+    panel.fold.button.click()
     assert panel.negative.isVisible() and panel.negative.isEnabled()
     assert panel.negative.objectName() == "negativePromptEdit"
     qtbot.keyClicks(panel.negative, "green")
@@ -171,6 +173,15 @@ def test_a_negative_prompt_is_asked_for_in_its_own_box(panel, asked, heard, qtbo
     panel.negative.clear()
     qtbot.keyClick(panel.negative, Qt.Key.Key_Return)
     assert avoided == ["green", None], "an empty box is no prompt"
+
+
+def test_a_negative_prompt_that_a_run_has_is_unfolded_and_counted(panel):
+    panel.show_state(dataclasses.replace(CHOICES, negative="green"))
+    assert panel.negative.isVisible() and panel.negative.toPlainText() == "green"
+    panel.fold.button.click()
+    assert not panel.negative.isVisible() and panel.fold.button.text() == "More · 1"
+    panel.show_state(dataclasses.replace(CHOICES, negative="green"))
+    assert not panel.negative.isVisible(), "it stays as a person left it"
 
 
 def test_words_of_either_prompt_that_are_not_read_are_told_of(panel):
@@ -186,5 +197,19 @@ def test_a_negative_prompt_without_use_is_greyed_out_with_its_reason(panel):
 
 
 def test_a_model_that_cannot_be_guided_has_no_negative_prompt(panel):
+    panel.fold.button.click()
     panel.show_model(dataclasses.replace(CARD, needs_condition=True))
     assert panel.prompt.isVisible() and not panel.negative.isVisible()
+    assert not panel.fold.button.isVisible()
+
+
+def test_the_left_dock_has_room_for_a_model_of_text_in_the_smallest_window(session, wait):
+    """A second box for the prompt pushed the sampler's last row out of sight."""
+    window = session.window
+    window.resize(1280, 800)
+    window.condition_panel.show_model(CARD)
+    window.condition_panel.show_state(CHOICES)
+    window.sampling_panel.show_model(CARD)
+    window.guidance_panel.show_model(CARD)
+    bar = window.left_dock._area.verticalScrollBar()
+    wait(lambda: window.condition_panel.prompt.isVisible() and bar.maximum() == 0)

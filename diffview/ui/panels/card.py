@@ -30,7 +30,7 @@ class Card(QFrame):
         super().__init__(parent)
         self.setProperty("card", True)
         self.body = QVBoxLayout(self)
-        self.body.setContentsMargins(12, 10, 12, 12)
+        self.body.setContentsMargins(12, 8, 12, 10)
         self.body.setSpacing(8)
         self.corner = QHBoxLayout()
         self.heading = QLabel(heading)

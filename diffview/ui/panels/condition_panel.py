@@ -9,6 +9,7 @@ from diffview.engine.spec import MAX_PROMPT, Condition
 from diffview.models import conditions
 from diffview.models.card import ModelCard
 from diffview.ui.panels.card import Card, describe, narrow, silent
+from diffview.ui.panels.fold import Fold
 from diffview.ui.state import Choices
 from diffview.ui.widgets.prompt_edit import PromptEdit
 
@@ -20,7 +21,10 @@ IDLE = "A negative prompt needs a prompt, and classifier-free guidance to steer 
 
 
 class ConditionPanel(Card):
-    """A list of classes; below them one of each, and none. For models of text, two prompts."""
+    """A list of classes; below them one of each, and none. For models of text, two prompts.
+
+    The second, which guidance steers away from, is folded away.
+    """
 
     conditionRequested = Signal(object)
     negativeRequested = Signal(object)
@@ -43,11 +47,12 @@ class ConditionPanel(Card):
         describe(self.prompt, "Prompt", "Words the pictures shall show; Enter takes them, none "
                  "leaves it open. Underlined words are not read by this model",
                  "promptEdit")  # fmt: skip
-        self.negative = PromptEdit(rows=2)
+        self.negative = PromptEdit()
         describe(self.negative, "Negative prompt", AVOIDED, "negativePromptEdit")
         self.negative.setPlaceholderText("What to steer away from")
-        for box in (self.prompt, self.negative):
-            box.setVisible(False)
+        self.prompt.setVisible(False)
+        self.fold = Fold("about the prompt", "moreConditionButton")
+        self.fold.button.setVisible(False)
         self.unread = QLabel()
         self.unread.setProperty("role", "warn")
         self.unread.setTextFormat(Qt.TextFormat.PlainText)
@@ -60,8 +65,10 @@ class ConditionPanel(Card):
         row.addWidget(self.combo, 1)
         self.body.addLayout(row)
         self.body.addWidget(self.prompt)
-        self.body.addWidget(self.negative)
         self.body.addWidget(self.unread)
+        self.fold.body.addWidget(self.negative)
+        self.body.addWidget(self.fold)
+        self.corner.addWidget(self.fold.button)
 
     def _connect(self) -> None:
         self.combo.currentIndexChanged.connect(self._on_chosen)
@@ -109,7 +116,8 @@ class ConditionPanel(Card):
         for widget in (self.label, self.combo):
             widget.setVisible(not card.takes_text)
         self.prompt.setVisible(card.takes_text)
-        self.negative.setVisible(self._steers)
+        self.fold.button.setVisible(self._steers)
+        self.fold.button.setChecked(self._steers and self.fold.button.isChecked())
         for box in (self.prompt, self.negative):
             box.show_vocabulary(card.vocabulary)
         known = f", of {len(card.vocabulary):,} words" if card.vocabulary else ""
@@ -136,7 +144,7 @@ class ConditionPanel(Card):
         """Show the chosen class or prompt; a mixture from a file gets its own line."""
         if self._card is not None and self._card.takes_text:
             self.prompt.show_prompt(_prompt_of(choices.condition))
-            self.negative.show_prompt(choices.negative or "")
+            self._show_negative(choices.negative or "")
             of_use = choices.guidance_kind == "cfg" and choices.condition is not None
             self.negative.setEnabled(of_use)
             self.negative.setToolTip(AVOIDED if of_use else IDLE)
@@ -146,6 +154,13 @@ class ConditionPanel(Card):
                 self._conditions.append(choices.condition)
                 self.combo.addItem(self._mixture(choices.condition))
             self.combo.setCurrentIndex(self._conditions.index(choices.condition))
+
+    def _show_negative(self, text: str) -> None:
+        """It is folded away until it is wanted: below the prompt there is no room to spare."""
+        if text and text != self.negative.toPlainText() and self._steers:
+            self.fold.button.setChecked(True)
+        self.negative.show_prompt(text)
+        self.fold.show_changed(int(bool(text)))
 
     @property
     def _steers(self) -> bool:

@@ -125,7 +125,7 @@ class SamplingPanel(Card):
         narrow(self.sampler, self.steps, self.spacing, self.seed, self.samples)
         self._grid = QGridLayout()
         self._grid.setHorizontalSpacing(10)
-        self._grid.setVerticalSpacing(8)
+        self._grid.setVerticalSpacing(6)
         self._grid.addLayout(labelled("Sampler", self.sampler), 0, 0)
         self._grid.addLayout(labelled("Steps N", self.steps), 0, 1)
         self._grid.addLayout(labelled("Seed", self.seed), 1, 0)

@@ -27,7 +27,7 @@ from diffview.ui import theme
 
 PAUSE_MS = 700
 """So long after the last letter a prompt is taken as typed."""
-ROWS = 3
+ROWS = 2
 MOST_SHOWN = 8
 ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 OF_POPUP = (*ENTER, Qt.Key.Key_Escape, Qt.Key.Key_Tab, Qt.Key.Key_Backtab)
