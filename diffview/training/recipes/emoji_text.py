@@ -151,7 +151,7 @@ class EmojiText:
             "guided.",
             limits="It knows the words of some 1,200 emoji and no others, reads eight of them and "
             "little of their order. In the second part of its training three quarters of what it "
-            "was shown were 210 everyday things (fruit, animals, faces, hearts, vehicles): those it "
+            "saw were 210 everyday things (fruit, animals, faces, hearts, vehicles): those it "
             "draws well. Thin, rare or many-parted things come out as blobs.",
             source="diffview train emoji-text",
             licence="MIT",
