@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from diffview.engine.spec import RunSpec
 from diffview.engine.trajectory import Trajectory
 from diffview.errors import InputError
 from diffview.lessons import readouts
@@ -14,8 +15,8 @@ from diffview.lessons.readouts import Seen
 from diffview.lessons.setup import Setup
 from diffview.models import catalog, guides, sampling
 
-JUDGE = "fashion-classifier-clean"
-"""Recognises the pictures of Fashion-MNIST."""
+JUDGES = ("fashion-classifier-clean", "fashion-classifier-noisy")
+"""Recognise the pictures of Fashion-MNIST; the first judges where it did not guide."""
 
 
 def run(setup: Setup) -> Seen:
@@ -47,8 +48,13 @@ def measured(lesson: Lesson) -> Iterator[tuple[Stated, float]]:
         yield stated, readout.measure(seen, argument)
 
 
+def judge_of(spec: RunSpec) -> str:
+    """The id of the classifier that says how well a run went: one that did not guide it."""
+    return next(name for name in JUDGES if name != spec.guidance.guide)
+
+
 def judged(trajectory: Trajectory) -> float:
-    """The share of the run's pictures that the classifier takes for what they were asked to be.
+    """The share of the run's pictures that a classifier takes for what they were asked to be.
 
     Raises InputError for a run that was asked for no class.
     """
@@ -57,7 +63,8 @@ def judged(trajectory: Trajectory) -> float:
     wanted = trajectory.spec.condition
     if wanted is None or isinstance(wanted, str):
         raise InputError("this run was asked for no class, so nothing can be recognised")
-    classifier = guides.as_classifier(sampling.open_model(catalog.find(JUDGE), "cpu"))
+    judge = catalog.find(judge_of(trajectory.spec))
+    classifier = guides.as_classifier(sampling.open_model(judge, "cpu"))
     pictures = torch.tensor(trajectory[-1].x_t)
     with torch.no_grad():
         found = classifier(pictures, torch.zeros(len(pictures))).argmax(-1).numpy()

@@ -114,6 +114,14 @@ def _numbers(seen: Seen | None, argument: str) -> float:
     return math.prod(_card(argument).data_shape)
 
 
+def _rows(seen: Seen | None, argument: str) -> float:
+    return _card(argument).shown_shape[-2]
+
+
+def _times(seen: Seen | None, argument: str) -> float:
+    return _card(argument).schedule.T
+
+
 def _pixels(seen: Seen | None, argument: str) -> float:
     return math.prod(_card(argument).shown_shape)
 
@@ -159,6 +167,8 @@ _ALL = (
     Readout("samples", "the samples of the run", lambda seen, _: seen.run.spec.batch),
     Readout("numbers", "numbers in a sample of a model", _numbers, takes="model"),
     Readout("pixels", "numbers in a picture of a model", _pixels, takes="model"),
+    Readout("rows", "rows of pixels in a picture of a model", _rows, takes="model"),
+    Readout("times", "steps of noise that a model was trained on", _times, takes="model"),
     Readout("thousands", "weights of a model's network, in thousands", _thousands, takes="model"),
     Readout("figure", "a figure of a model's card", _figure, takes="model/key/key"),
     Readout("curve", "the mean over the samples of a curve here", _curve, takes="name"),

@@ -4,6 +4,7 @@ import pytest
 from PySide6.QtGui import QTextDocument
 
 from diffview import resources
+from diffview.engine.spec import Guidance, RunSpec
 from diffview.errors import InputError
 from diffview.lessons import lesson, measure
 from diffview.lessons.lesson import Question, Text
@@ -80,3 +81,10 @@ def test_a_number_that_is_not_there_is_told_of():
     wrong = lesson.parse(text, resources.path("lessons", "a.md"))
     with pytest.raises(InputError, match="the card of 'fashion' has no figure 'nothing'"):
         list(measure.measured(wrong))
+
+
+@pytest.mark.parametrize("guide", ["", *measure.JUDGES])
+def test_a_run_is_judged_by_a_classifier_that_did_not_guide_it(guide):
+    spec = RunSpec("fashion", guidance=Guidance("classifier" if guide else "none", 1.0, guide))
+    assert measure.judge_of(spec) != guide
+    assert catalog.find(measure.judge_of(spec)).card.prediction == "class"

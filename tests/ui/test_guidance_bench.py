@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from PySide6.QtWidgets import QLabel
 
+from diffview.models.judging import Verdict, Verdicts
 from diffview.ui.judging import GUIDES, Asked
+from diffview.ui.panels.bench_cards import VerdictCard
 
 QUICK = Asked(label=7, weight=1.0, n_steps=4, seeds=(0, 1))
 
@@ -85,3 +87,22 @@ def test_what_is_missing_is_said_where_the_pictures_would_be(made):
     assert "'fashion-classifier-noisy' is not here" in message
     assert "diffview train fashion-classifier-noisy" in message
     assert not workspace.head.run.isEnabled()
+
+
+def test_what_is_said_of_the_end_is_said_by_the_one_that_did_not_guide(qtbot):
+    def seen(*labels):
+        return Verdict(np.zeros(4, np.float32), np.array(labels))
+
+    card = VerdictCard()
+    qtbot.addWidget(card)
+    ends = (
+        Verdicts(seen(0, 0, 0, 0), clean_of_state=seen(7, 7, 7, 7), noisy=seen(7, 0, 0, 0)),
+        Verdicts(seen(0, 0, 0, 0), clean_of_state=seen(7, 7, 0, 0), noisy=seen(7, 7, 7, 7)),
+    )
+    card.show_end(ends, 7, "Bag")
+    assert card.words.text().splitlines() == [
+        "Guided by the clean one: the noisy one, which took no part, sees Bag in 1 of 4 pictures "
+        "at the end; the one that guided, in 4.",
+        "Guided by the noisy one: the clean one, which took no part, sees Bag in 2 of 4 pictures "
+        "at the end; the one that guided, in 4.",
+    ]

@@ -157,17 +157,18 @@ class VerdictCard(Card):
         self.title.setText(f"p({name}), sample {sample}")
 
     def show_end(self, ends: tuple[Verdicts, Verdicts] | None, label: int, name: str) -> None:
-        """How many of the finished pictures each judge takes for the class."""
+        """How many of the finished pictures the judges take for the class, the impartial first."""
         if ends is None:
             self.words.setText("")
             return
         lines = []
         for guide, end in zip(("clean", "noisy"), ends, strict=True):
-            n = len(end.clean.seen)
-            clean = int((end.clean_of_state.seen == label).sum())
-            noisy = int((end.noisy.seen == label).sum())
+            judges = {"clean": end.clean_of_state, "noisy": end.noisy}
+            own = int((judges.pop(guide).seen == label).sum())
+            ((judge, other),) = judges.items()
+            seen, n = int((other.seen == label).sum()), len(other.seen)
             lines.append(
-                f"Guided by the {guide} one: at the end the clean classifier sees {name} in "
-                f"{clean} of {n} pictures, the noisy one in {noisy}."
+                f"Guided by the {guide} one: the {judge} one, which took no part, sees {name} in "
+                f"{seen} of {n} pictures at the end; the one that guided, in {own}."
             )
         self.words.setText("\n".join(lines))
