@@ -25,8 +25,12 @@ POLICIES = {
     "clamp": "±1",
     "wide": "±3",
     "stretch": "min–max",
+    "latents": "latents",
 }
-"""How values map to brightness: the data's range, three times it, or this frame's own range."""
+"""How values map to brightness: the data's range, three times it, or this frame's own range; of
+latents also as they are, not decoded, every channel beside the others."""
+LATENTS, DEVIATIONS = "latents", 3.0
+"""Latents are drawn from minus to plus so many: blue below zero, amber above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,8 @@ def tiles(record: StepRecord, name: str, policy: str, lens: Lens | None = None) 
     if points.are_points(record.x_t.shape[1:]):
         return Tiles(name, *points.drawn(record, quantity, policy))
     values = quantity.values(record)
+    if lens is not None and policy == LATENTS and not quantity.amount:
+        return _undecoded(quantity, record, values, lens.shape)
     if lens is not None and quantity.state:
         values = lens.picture(values)
     pictures = np.asarray(pixels.as_pictures(values), np.float32)
@@ -185,6 +191,17 @@ def tiles(record: StepRecord, name: str, policy: str, lens: Lens | None = None) 
     if lens is None and quantity.state and record.written is not None:
         return Tiles(name, _numbered(pictures, record), pictures)
     return Tiles(name, _coloured(pictures, quantity, record, policy), pictures)
+
+
+def _undecoded(
+    quantity: quantities.Quantity, record: StepRecord, values: Float32, shape: tuple[int, ...]
+) -> Tiles:
+    """Latents (B, C, h, w) as they are, as large as pictures of `shape`; token numbers too."""
+    flat = enlarged(np.asarray(pixels.by_channel(values), np.float32), shape)
+    if quantity.state and record.written is not None:
+        return Tiles(quantity.name, _numbered(flat, record), flat)
+    extent = DEVIATIONS if quantity.state else quantity.extent(record)
+    return Tiles(quantity.name, pixels.signed(flat, extent), flat)
 
 
 def _numbered(values: Float32, record: StepRecord) -> Uint8:

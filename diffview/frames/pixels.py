@@ -5,6 +5,7 @@ Rounding is to the nearest byte. What is not a number shows as magenta: black wo
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,16 @@ def as_pictures(values: NDArray[Any]) -> NDArray[Any]:
         return values.reshape(len(values), values.shape[1], -1, 1)
     channels = 3 if values.shape[1] >= 3 else 1
     return values[:, :channels].transpose(0, 2, 3, 1)
+
+
+def by_channel(values: NDArray[Any]) -> NDArray[Any]:
+    """(B, C, h, w) -> (B, n h, n w, 1): the channels in rows of n, 0 where there are too few."""
+    batch, channels, height, width = values.shape
+    side = math.isqrt(channels - 1) + 1
+    filled = np.zeros((batch, side * side, height, width), values.dtype)
+    filled[:, :channels] = values
+    rows = filled.reshape(batch, side, side, height, width).transpose(0, 1, 3, 2, 4)
+    return rows.reshape(batch, side * height, side * width, 1)
 
 
 def grey_or_rgb(values: NDArray[Any], low: float, high: float) -> Uint8:

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from diffview.engine.levels import NoiseLevel
+from diffview.engine.trajectory import StepRecord
+from diffview.frames import compose
 from diffview.frames.lens import PREVIEW, Lens
 
 
@@ -21,3 +24,34 @@ class Linear:
 def test_two_linear_lenses_can_be_told_apart():
     one, other = (Lens(PREVIEW, (3,), Linear()) for _ in range(2))
     assert one != other
+
+
+def latents(channels=4):
+    rng = np.random.default_rng(0)
+    x_t = rng.standard_normal((2, channels, 3, 3)).astype(np.float32)
+    return x_t, StepRecord(0, NoiseLevel(500.0, 0.6, 0.8), x_t, 0.5 * x_t,
+                           None, None, None, 1, 0.0)  # fmt: skip
+
+
+def test_latents_are_shown_as_they_are_channel_beside_channel_as_large_as_the_pictures():
+    x_t, record = latents()
+    lens = Lens(PREVIEW, (3, 12, 12), lambda z: np.zeros((len(z), 3, 12, 12), np.float32))
+    shown = compose.tiles(record, "xt", "latents", lens)
+    assert shown.values.shape == (2, 12, 12, 1), "two channels a side, each pixel twice"
+    for channel in range(4):
+        row, column = 6 * (channel // 2), 6 * (channel % 2)
+        found = shown.values[:, row : row + 6 : 2, column : column + 6 : 2, 0]
+        np.testing.assert_array_equal(found, x_t[:, channel])
+    most = np.unravel_index(x_t[0].argmax(), x_t[0].shape)
+    red, _, blue = shown.pixels[0, 6 * (most[0] // 2) + 2 * most[1],
+                                6 * (most[0] % 2) + 2 * most[2], :3]  # fmt: skip
+    assert red > blue, "amber above zero"
+
+
+def test_three_channels_leave_the_fourth_place_empty_and_pictures_are_not_taken_apart():
+    _, record = latents(3)
+    lens = Lens(PREVIEW, (3, 12, 12), lambda z: np.zeros((len(z), 3, 12, 12), np.float32))
+    shown = compose.tiles(record, "x0hat", "latents", lens)
+    assert (shown.values[:, 6:, 6:] == 0).all()
+    plain = compose.tiles(record, "x0hat", "clamp")
+    np.testing.assert_array_equal(compose.tiles(record, "x0hat", "latents").pixels, plain.pixels)

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from diffview.frames.compose import POLICIES
+from diffview.frames.compose import LATENTS, POLICIES
 from diffview.frames.quantities import QUANTITIES, find
 from diffview.ui import theme
 from diffview.ui.panels.card import FittingLabel, describe, narrow, silent
@@ -39,12 +39,13 @@ SYMBOLS = {
 }
 
 
-OF_AMOUNTS = {"clamp": "0–log K", "wide": "0–log K", "stretch": "0–max"}
+OF_AMOUNTS = {"clamp": "0–log K", "wide": "0–log K", "stretch": "0–max", LATENTS: "0–log K"}
 """How amounts map to brightness, by the names of POLICIES."""
 LENS_HELP = {
     "numbers": "The numbers of the tokens: what they look like is not known yet",
     "decoded": "As the model's own decoder shows it",
     "preview": "Roughly, at once; the decoder's picture follows where the view rests",
+    "latents": "Not decoded: every channel beside the others, from −3 (blue) to 3 (amber)",
 }
 
 
@@ -79,7 +80,8 @@ class PanePanel(QFrame):
             self.policy.addItem(text, name)
         describe(self.policy, f"Brightness of the {title} pane",
                  "How values become brightness: the data's range, three times it, or this "
-                 "frame's own smallest to largest")  # fmt: skip
+                 "frame's own smallest to largest; or, where samples are latents, these as they "
+                 "are")  # fmt: skip
         self.view = GridView()
         describe(self.view, f"Samples, {title} pane", "Click selects a sample, double-click shows "
                  "it alone; the wheel zooms, dragging moves, 0 resets", view_name)  # fmt: skip
@@ -135,9 +137,19 @@ class PanePanel(QFrame):
 
     def show_lens(self, lens: str) -> None:
         """Say what latents or tokens are looked at through; "" where the samples are pictures."""
+        if lens and self._pane.policy == LATENTS:
+            lens = "numbers" if self._by_token else "latents"
         self.lens.setText(lens)
         self.lens.setVisible(bool(lens))
         self.lens.setToolTip(LENS_HELP.get(lens, ""))
+
+    def show_coded(self, coded: bool) -> None:
+        """Whether the samples can be looked at as latents too."""
+        model = self.policy.model()
+        if isinstance(model, QStandardItemModel):
+            item = model.item(self.policy.findData(LATENTS))
+            item.setEnabled(coded)
+            item.setToolTip("" if coded else "The samples are pictures, not latents")
 
     def show_theme(self) -> None:
         """Take over the colours of the present theme."""

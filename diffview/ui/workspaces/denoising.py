@@ -103,6 +103,7 @@ class Denoising(Workspace):
     def _on_frame(self, frame: Frame) -> None:
         for pane, tiles in zip(self.panes, frame.tiles, strict=True):
             pane.view.show_tiles(tiles)
+            pane.show_coded(bool(frame.lens))
             lens = frame.lens or ("numbers" if frame.by_token else "")
             pane.show_lens(lens if find(tiles.quantity).state else "")
 
