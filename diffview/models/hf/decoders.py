@@ -48,6 +48,14 @@ class Autoencoder:
             pictures = self.decoded(latents)
         return pictures
 
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Latents (B, *D) as the sampler holds them, the middle of what the encoder says."""
+        network: Any = self.network
+        told = network.encode(pictures.to(self.dtype))
+        z = told.latents if hasattr(told, "latents") else told.latent_dist.mode()
+        latents: Tensor = (z.float() - self._shift) * self._scale
+        return latents
+
     def decoded(self, latents: Tensor) -> Tensor:
         """The same without a look at the values, which may have overflowed in half precision."""
         network: Any = self.network
