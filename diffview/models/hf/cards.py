@@ -18,6 +18,8 @@ from diffview.models.hf.folder import CLASSES, Folder, Part
 from diffview.models.hf.schedule import Sampling
 
 MAX_README = 1_000_000
+MOST_NUMBERS = 2**28
+"""Of one sample, or one picture: 9,000 pixels a side in three colours."""
 USUAL_SCALE = 0.18215
 """Rombach et al. 2022: one over the deviation of their autoencoder's latents."""
 BUILT = tuple(cls for cls in CLASSES if "Tokenizer" not in cls)
@@ -85,21 +87,46 @@ def shape(part: Part, channels: str, size: str = "sample_size") -> tuple[int, ..
         raise InputError(
             f"{part.path}: {channels} {found[0]!r}, {size} {side!r} do not tell a sample's shape"
         )
-    return tuple(int(n) for n in found)
+    return _bounded(part, tuple(int(n) for n in found))
+
+
+def _bounded(part: Part, found: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a sample or a picture, if any model's could be as large."""
+    if math.prod(found) > MOST_NUMBERS:
+        raise InputError(
+            f"{part.path}: samples of {'x'.join(map(str, found))} are larger than any model's"
+        )
+    return found
 
 
 def decoded(part: Part, data_shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape of the pictures that an autoencoder makes of latents."""
-    blocks = part.config.get("block_out_channels")
-    if not isinstance(blocks, list) or not 1 <= len(blocks) <= 10:
-        raise InputError(f"{part.path}: block_out_channels {blocks!r} are no blocks of a decoder")
     latent = part.config.get("latent_channels")
     if latent != data_shape[0]:
         raise InputError(
             f"{part.path} decodes {latent} channels, the denoiser makes {data_shape[0]}"
         )
-    factor = 2 ** (len(blocks) - 1)
-    return (int(part.config.get("out_channels", 3)), *(side * factor for side in data_shape[1:]))
+    times = factor(part)
+    channels = whole(part, "out_channels", 3)
+    return _bounded(part, (channels, *(side * times for side in data_shape[1:])))
+
+
+def factor(autoencoder: Part) -> int:
+    """How many pixels a side each latent pixel becomes."""
+    blocks = autoencoder.config.get("block_out_channels")
+    if not isinstance(blocks, list) or not 1 <= len(blocks) <= 10:
+        raise InputError(
+            f"{autoencoder.path}: block_out_channels {blocks!r} are no blocks of a decoder"
+        )
+    return int(2 ** (len(blocks) - 1))
+
+
+def whole(part: Part, key: str, default: int) -> int:
+    """A number above 0 in a configuration. Raises InputError for anything else."""
+    found = part.config.get(key, default)
+    if type(found) is not int or found < 1:
+        raise InputError(f"{part.path}: {key} = {found!r} is no whole number above 0")
+    return found
 
 
 def learned_variance(part: Part) -> bool:
@@ -193,18 +220,13 @@ def _hash(held: dict[str, weights.Weights]) -> str:
 
 def tokens(encoder: Part) -> int:
     """How many tokens a CLIP text model reads."""
-    found = encoder.config.get("max_position_embeddings", 77)
-    if type(found) is not int or found < 1:
-        raise InputError(f"{encoder.path}: max_position_embeddings {found!r} is no length")
-    return found
+    return whole(encoder, "max_position_embeddings", 77)
 
 
 def patches(transformer: Part) -> int:
     """How many tokens a transformer makes of its latents."""
-    side, patch = transformer.config.get("sample_size"), transformer.config.get("patch_size", 2)
-    if type(side) is not int or type(patch) is not int or patch < 1:
-        raise InputError(f"{transformer.path}: sample_size {side!r} and patch_size {patch!r}")
-    return (side // patch) ** 2
+    patch = whole(transformer, "patch_size", 2)
+    return int(math.prod(side // patch for side in shape(transformer, "in_channels")[1:]))
 
 
 def only_latents(unet: Part, data_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -219,3 +241,36 @@ def only_latents(unet: Part, data_shape: tuple[int, ...]) -> tuple[int, ...]:
             "want another picture, are not opened"
         )
     return data_shape
+
+
+UNMET = {
+    "class_embed_type": "a condition beside its prompt ({value})",
+    "num_class_embeds": "a class beside its prompt (super-resolution tells its noise so)",
+    "time_cond_proj_dim": "its guidance as a number (it is a latent consistency model)",
+    "encoder_hid_dim_type": "another encoder's states ({value})",
+    "encoder_hid_dim": "states of another width",
+}
+"""What a U-Net can want that its pipeline here does not give it."""
+
+
+def check_conditions(unet: Part, addition: str | None) -> None:
+    """Raise InputError where a U-Net of prompts wants more than prompts.
+
+    addition: the addition_embed_type that the family provides for.
+    """
+    for key, wants in UNMET.items():
+        value = unet.config.get(key)
+        if value is not None:
+            raise InputError(
+                f"{unet.path} wants {wants.format(value=value)}: {key} is set, and such U-Nets "
+                "are not opened"
+            )
+    found = unet.config.get("addition_embed_type")
+    if found != addition:
+        raise InputError(
+            f"{unet.path}: addition_embed_type is {found!r}, this family's is {addition!r}: such "
+            "U-Nets are not opened"
+        )
+    kind = unet.config.get("attention_type", "default")
+    if kind != "default":
+        raise InputError(f"{unet.path}: attention_type {kind!r} wants places in the picture")

@@ -58,12 +58,13 @@ def describe(folder: Folder) -> ModelCard:
 def _shape(folder: Folder) -> tuple[int, int, int]:
     transformer, vae = folder.part("transformer"), folder.part("vae")
     packed = transformer.config.get("in_channels")
-    if not isinstance(packed, int) or packed % 4:
+    if type(packed) is not int or packed < 4 or packed % 4:
         raise InputError(f"{transformer.path}: in_channels {packed!r} are no 2x2 packed channels")
-    size, blocks = vae.config.get("sample_size"), vae.config.get("block_out_channels") or [0]
-    side = SIDE
-    if isinstance(size, int) and size < SIDE:  # a toy: as large as its decoder says
-        side = size // 2 ** (len(blocks) - 1)
+    size, side = vae.config.get("sample_size"), SIDE
+    if type(size) is int and size < SIDE:  # a toy: as large as its decoder says
+        side = size // cards.factor(vae)
+    if side < 2 or side % 2:
+        raise InputError(f"{vae.path}: sample_size {size!r} gives {side} latent pixels a side")
     return packed // 4, side, side
 
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from diffview.errors import InputError
 from diffview.models.card import ModelCard
 from diffview.models.hf import cards, schedule
 from diffview.models.hf.folder import Folder
+from diffview.models.hf.pixels import classes_of
 
 if TYPE_CHECKING:
     from diffview.models.hf.build import Place
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 def describe(folder: Folder) -> ModelCard:
     """The card of an unconditional latent model."""
     unet, vqvae = folder.part("unet", "UNet2DModel"), folder.part("vqvae", "VQModel")
+    if classes_of(unet):
+        raise InputError(f"{unet.path} wants a class, and an LDMPipeline gives it none")
     shape = cards.shape(unet, "in_channels")
     return cards.card(
         folder,

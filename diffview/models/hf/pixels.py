@@ -52,6 +52,11 @@ def load(folder: Folder, card: ModelCard, place: Place) -> NetworkDenoiser:
 def classes_of(unet: Part) -> tuple[str, ...]:
     """The numbers of the classes a UNet2DModel has embeddings for."""
     kind, count = unet.config.get("class_embed_type"), unet.config.get("num_class_embeds")
-    if kind not in (None, "timestep", "identity") or (kind and not count):
-        raise InputError(f"{unet.path}: class_embed_type {kind!r} is not known here")
-    return tuple(str(k) for k in range(count)) if isinstance(count, int) and not kind else ()
+    if kind is not None:
+        raise InputError(
+            f"{unet.path}: class_embed_type {kind!r} wants another condition than a class: such "
+            "U-Nets are not opened"
+        )
+    if count is None:
+        return ()
+    return tuple(str(k) for k in range(cards.whole(unet, "num_class_embeds", 0)))

@@ -6,6 +6,7 @@ one of our samplers; where we have none of its kind, or it holds something unusu
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,8 +56,50 @@ BETAS = {
 CLIPS = ("DDPMScheduler", "DDIMScheduler")
 """Clip the estimate unless told not to."""
 
-SPACINGS = {"DDPMScheduler": "leading", "DDIMScheduler": "leading", "PNDMScheduler": "leading"}
+SPACINGS = dict.fromkeys(
+    ("DDPMScheduler", "DDIMScheduler", "PNDMScheduler", "LCMScheduler"), "leading"
+)
 """Where the configuration is silent; elsewhere linspace."""
+
+SCHEDULES = {"LCMScheduler": "scaled_linear"}
+"""Where the configuration is silent; elsewhere linear."""
+
+ENDS = dict.fromkeys(
+    ("HeunDiscreteScheduler", "KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler",
+     "LCMScheduler"), (0.00085, 0.012),
+)  # fmt: skip
+"""The first and the last beta where the configuration is silent; elsewhere 0.0001 and 0.02."""
+
+LARGE_VARIANCE = ("fixed_large", "fixed_large_log")
+
+USUAL: Mapping[str, tuple[Any, ...]] = {
+    "algorithm_type": ("dpmsolver++", "sde-dpmsolver++", "deis"),
+    "solver_order": (2,),
+    "solver_type": ("midpoint", "bh2", "logrho"),
+    "lower_order_final": (True,),
+    "euler_at_final": (False,),
+    "final_sigmas_type": ("zero",),
+    "use_lu_lambdas": (False,),
+    "use_beta_sigmas": (False,),
+    "predict_x0": (True,),
+    "disable_corrector": ([],),
+    "solver_p": (),
+    "sigma_min": (),
+    "sigma_max": (),
+    "interpolation_type": ("linear",),
+    "timestep_type": ("discrete",),
+    "sample_max_value": (1.0,),
+    "stochastic_sampling": (False,),
+    "shift_terminal": (),
+    "invert_sigmas": (False,),
+}
+"""Settings that we do not read -> the values under which diffusers does what we do."""
+
+MOST_MU = 20.0
+"""A shift of e^20 would leave no time but that of pure noise."""
+
+LARGEST = 1e9
+"""No number of a scheduler is larger; NaN and infinity are none."""
 
 
 @dataclass(frozen=True)
@@ -88,42 +131,38 @@ def read(part: Part, *, latent: bool, tokens: int = 0, flow_spacing: str = "lins
     prediction = _prediction(part)
     if prediction == "flow":
         return _flow(part, tokens, flow_spacing)
-    sampler, notes = SAMPLERS[part.cls], _notes(part)
+    sampler, notes = SAMPLERS[part.cls], _notes(part, latent)
     if not sampler:
         notes.append(f"{part.cls} has no counterpart here: DDIM is offered on its noise schedule")
-    if config.get("algorithm_type", "").startswith("sde"):
+    if config.get("algorithm_type") == "sde-dpmsolver++":
         sampler = "dpmpp_2m_sde"
     options: dict[str, Value] = {}
     if config.get("steps_offset", 0):
         options["steps_offset"] = _whole(part, "steps_offset", 0)
+    if part.cls == "DDPMScheduler" and config.get("variance_type") in LARGE_VARIANCE:
+        options["variance"] = "large"
     if not latent:
-        options |= _clipping(part, notes)
+        options |= _clipping(part)
     return Sampling(
         _vp(part), prediction, sampler or "ddim", _spacing(part), options, tuple(notes)
     )
 
 
 def _prediction(part: Part) -> str:
-    stated = part.config.get("prediction_type", "epsilon")
-    if stated not in PREDICTIONS:
-        raise InputError(
-            f"{part.path}: prediction_type {stated!r} is not known; known are "
-            f"{', '.join(PREDICTIONS)}"
-        )
-    return PREDICTIONS[stated]
+    return PREDICTIONS[_one_of(part, "prediction_type", PREDICTIONS, "epsilon")]
 
 
 def _vp(part: Part) -> Schedule:
     config, T = part.config, _whole(part, "num_train_timesteps", 1000)
-    zero_snr = bool(config.get("rescale_betas_zero_snr", False))
+    zero_snr = _flag(part, "rescale_betas_zero_snr")
     if config.get("trained_betas") is not None:
-        return schedules.given(betas=config["trained_betas"], name="trained")
-    name = config.get("beta_schedule", "linear")
-    if name not in BETAS:
-        raise InputError(
-            f"{part.path}: beta_schedule {name!r} is not known; known are {', '.join(BETAS)}"
-        )
-    start, end = _number(part, "beta_start", 1e-4), _number(part, "beta_end", 0.02)
+        return _trained(part)
+    usual_ends = ENDS.get(part.cls, (1e-4, 0.02))
+    name = _one_of(part, "beta_schedule", BETAS, SCHEDULES.get(part.cls, "linear"))
+    start, end = (
+        _number(part, key, default)
+        for key, default in zip(("beta_start", "beta_end"), usual_ends, strict=True)
+    )
     if not 0 < start <= end < 1 or not 1 <= T <= schedules.MAX_TIMES:
         raise InputError(
             f"{part.path}: beta_start {start:g}, beta_end {end:g}, T {T} are no betas"
@@ -137,6 +176,17 @@ def _vp(part: Part) -> Schedule:
     found = schedules.given(alphas_cumprod=acp, name=f"{BETAS[name]} {start:g} to {end:g}")
     same = np.allclose(_table(usual), acp, rtol=1e-12, atol=0)
     return usual if same else found
+
+
+def _trained(part: Part) -> Schedule:
+    betas = part.config["trained_betas"]
+    numbers = isinstance(betas, list) and all(type(beta) in (int, float) for beta in betas)
+    if not numbers or not 1 <= len(betas) <= schedules.MAX_TIMES:
+        raise InputError(f"{part.path}: trained_betas are no row of numbers")
+    try:
+        return schedules.given(betas=betas, name="trained")
+    except InputError as error:
+        raise InputError(f"{part.path}: trained_betas: {error}") from None
 
 
 def _table(schedule: Schedule) -> Any:
@@ -158,15 +208,20 @@ def _without_signal(acp: Any) -> Any:
 
 
 def _flow(part: Part, tokens: int, spacing: str) -> Sampling:
-    config, notes = part.config, []
-    shift = _number(part, "shift", 1.0)
-    if config.get("use_dynamic_shifting"):
+    notes = _unlike(part)
+    if part.cls.startswith("FlowMatch"):
+        sampler, shift = SAMPLERS[part.cls], _number(part, "shift", 1.0)
+    else:  # a solver of the diffusion ODE that was told to take a flow's times
+        sampler, shift, spacing = "flow_euler", _number(part, "flow_shift", 1.0), "trailing"
+        notes.append(f"{part.cls} has no counterpart for flows here: Euler is offered")
+    if _flag(part, "use_dynamic_shifting"):
         shift = _dynamic_shift(part, tokens)
         notes.append(f"the shift of its times, {shift:.3f}, is that of {tokens} tokens")
-    for key in ("shift_terminal", "invert_sigmas", "use_karras_sigmas", "use_beta_sigmas"):
-        if config.get(key):
-            notes.append(f"{key} is set and is not reproduced")
-    sampler = SAMPLERS[part.cls] if part.cls.startswith("FlowMatch") else "flow_euler"
+    for key in ("use_karras_sigmas", "use_exponential_sigmas"):
+        if _flag(part, key):
+            notes.append(f"{key} is set and is not reproduced for flows")
+    if shift <= 0:
+        raise InputError(f"{part.path}: the shift of its times, {shift:g}, is not above 0")
     return Sampling(schedules.flow(shift), "flow", sampler, spacing, {}, tuple(notes))
 
 
@@ -177,57 +232,89 @@ def _dynamic_shift(part: Part, tokens: int) -> float:
     if high <= low:
         raise InputError(f"{part.path}: max_image_seq_len {high:g} is not above {low:g}")
     mu = least + (tokens - low) * (most - least) / (high - low)
-    linear = part.config.get("time_shift_type") == "linear"
-    return float(mu if linear else np.exp(mu))
+    kind = _one_of(part, "time_shift_type", ("exponential", "linear"), "exponential")
+    if not abs(mu) < MOST_MU:
+        raise InputError(f"{part.path}: the shift of its times is of size {mu:g}")
+    return float(mu if kind == "linear" else np.exp(mu))
 
 
 def _spacing(part: Part) -> str:
-    config = part.config
-    if config.get("use_karras_sigmas"):
+    if _flag(part, "use_karras_sigmas"):
         return "karras"
-    if config.get("use_exponential_sigmas"):
+    if _flag(part, "use_exponential_sigmas"):
         return "exponential"
-    stated = config.get("timestep_spacing", SPACINGS.get(part.cls, "linspace"))
-    if stated not in ("leading", "linspace", "trailing"):
-        raise InputError(f"{part.path}: timestep_spacing {stated!r} is not known")
-    return str(stated)
+    known = ("leading", "linspace", "trailing")
+    return _one_of(part, "timestep_spacing", known, SPACINGS.get(part.cls, "linspace"))
 
 
-def _clipping(part: Part, notes: list[str]) -> dict[str, Value]:
-    config = part.config
-    if config.get("thresholding"):
+def _clipping(part: Part) -> dict[str, Value]:
+    if _flag(part, "thresholding"):
         return {
             "clip": "threshold",
             "threshold": _number(part, "dynamic_thresholding_ratio", 0.995),
             "rederive_eps": False,
         }
-    if not config.get("clip_sample", part.cls in CLIPS):
+    if not _flag(part, "clip_sample", part.cls in CLIPS):
         return {}
-    if _number(part, "clip_sample_range", 1.0) != 1.0:
-        notes.append("clip_sample_range is not 1 and is not reproduced")
-        return {}
-    return {"clip": "clamp", "rederive_eps": False}
+    most = _number(part, "clip_sample_range", 1.0)
+    if most <= 0:
+        raise InputError(f"{part.path}: clip_sample_range {most:g} is not above 0")
+    own: dict[str, Value] = {} if most == 1 else {"clip_range": f"{-most!r}, {most!r}"}
+    return {"clip": "clamp", "rederive_eps": False, **own}
 
 
-def _notes(part: Part) -> list[str]:
-    config, notes = part.config, []
+def _notes(part: Part, latent: bool) -> list[str]:
+    config, notes = part.config, _unlike(part)
     if config.get("rescale_betas_zero_snr"):
         notes.append("its last time has no signal at all (zero terminal SNR)")
-    if config.get("set_alpha_to_one") is False:
+    if _flag(part, "set_alpha_to_one", True) is False:
         notes.append(
             "set_alpha_to_one is off: diffusers' DDIM ends at t = 0 with its noise; "
             "compat=diffusers with set_alpha_to_one=false does the same"
         )
     if config.get("trained_betas") is not None:
         notes.append("its betas are given one by one")
+    for key in ("clip_sample", "thresholding"):
+        if latent and config.get(key):
+            notes.append(f"{key} is set: diffusers clips latents then, here they are not")
     return notes
+
+
+def _unlike(part: Part) -> list[str]:
+    """A note for each setting that changes what diffusers computes and that we do not follow."""
+    if not SAMPLERS[part.cls]:
+        return []  # another sampler is offered anyway
+    found = ((key, part.config[key]) for key in USUAL if key in part.config)
+    return [
+        f"{key} = {value!r} is set and is not reproduced"
+        for key, value in found
+        if value is not None and value not in USUAL[key]
+    ]
+
+
+def _flag(part: Part, key: str, default: bool = False) -> bool:
+    value = part.config.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        raise InputError(f"{part.path}: {key} = {value!r} is neither true nor false")
+    return value
+
+
+def _one_of(part: Part, key: str, known: Collection[str], default: str) -> str:
+    stated = part.config.get(key, default)
+    if not isinstance(stated, str) or stated not in known:
+        raise InputError(
+            f"{part.path}: {key} {stated!r} is not known; known are {', '.join(known)}"
+        )
+    return stated
 
 
 def _number(part: Part, key: str, default: float) -> float:
     value = part.config.get(key)
     if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int | float):
+        return float(default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < LARGEST:
         raise InputError(f"{part.path}: {key} = {value!r} is not a number")
     return float(value)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from diffview.errors import InputError
 from diffview.models.card import ModelCard
 from diffview.models.hf import cards, schedule
 from diffview.models.hf.folder import Folder
@@ -24,8 +25,8 @@ def describe(folder: Folder) -> ModelCard:
     """The card of an SDXL."""
     unet, vae = folder.part("unet", "UNet2DConditionModel"), folder.part("vae", "AutoencoderKL")
     first, second = folder.part("text_encoder", *FIRST), folder.part("text_encoder_2", *SECOND)
-    shape = cards.shape(unet, "in_channels")
-    zeros = folder.settings.get("force_zeros_for_empty_prompt", True)
+    cards.check_conditions(unet, "text_time")
+    shape, zeros = cards.shape(unet, "in_channels"), _forced(folder)
     return cards.card(
         folder,
         schedule.read(folder.part("scheduler"), latent=True),
@@ -36,6 +37,15 @@ def describe(folder: Folder) -> ModelCard:
         guidance=5.0,
         null_condition="zeros, not an empty prompt" if zeros else "an empty prompt",
     )
+
+
+def _forced(folder: Folder) -> bool:
+    found = folder.settings.get("force_zeros_for_empty_prompt", True)
+    if not isinstance(found, bool):
+        raise InputError(
+            f"{folder.path}: force_zeros_for_empty_prompt {found!r} is neither true nor false"
+        )
+    return found
 
 
 def load(folder: Folder, card: ModelCard, place: Place) -> NetworkDenoiser:
@@ -75,7 +85,7 @@ def load(folder: Folder, card: ModelCard, place: Place) -> NetworkDenoiser:
     def zeros() -> Any:
         return torch.zeros_like(encode([""]))
 
-    forced = folder.settings.get("force_zeros_for_empty_prompt", True)
+    forced = _forced(folder)
     return NetworkDenoiser(
         card,
         network,

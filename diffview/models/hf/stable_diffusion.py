@@ -30,6 +30,7 @@ def describe(folder: Folder) -> ModelCard:
         raise InputError(
             f"{unet.path} attends to vectors of {cross}, {encoder.path} makes them of {width}"
         )
+    cards.check_conditions(unet, None)
     shape = cards.shape(unet, "in_channels")
     return cards.card(
         folder,

@@ -119,8 +119,9 @@ def test_pixels_equal_diffusers(opened, sampler, name):
 @pytest.mark.parametrize(
     "config",
     [{"prediction_type": "sample"}, {"prediction_type": "v_prediction"},
-     {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}],
-    ids=["x0", "v", "v-without-signal"],
+     {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True},
+     {"clip_sample": True, "clip_sample_range": 5.0}],
+    ids=["x0", "v", "v-without-signal", "clipped-at-5"],
 )  # fmt: skip
 def test_what_is_predicted_is_read_from_the_configuration(pipelines, edited, config):
     """Also where the first state is noise alone (zero terminal SNR)."""
