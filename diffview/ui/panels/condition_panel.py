@@ -94,17 +94,20 @@ class ConditionPanel(Card):
     @Slot()
     def _on_typed(self) -> None:
         """Say which words have no effect: one that is still being typed, too."""
+        self._warn("; ".join(self._unread()))
+
+    def _unread(self) -> list[str]:
         card = self._card
         if card is None or not card.takes_text:
-            self._warn("")
-            return
+            return []
         boxes = (self.prompt, self.negative) if self._steers else (self.prompt,)
         told = [conditions.reading(card, box.toPlainText()).warning for box in boxes]
-        self._warn("; ".join(dict.fromkeys(filter(None, told))))
+        return list(dict.fromkeys(filter(None, told)))
 
     @Slot(int)
     def _on_shortened(self, letters: int) -> None:
-        self._warn(f"a prompt has at most {MAX_PROMPT:,} letters: {letters:,} were left out")
+        short = f"a prompt has at most {MAX_PROMPT:,} letters: {letters:,} were left out"
+        self._warn("; ".join([short, *self._unread()]))
 
     def _warn(self, text: str) -> None:
         self.unread.setText(text[:1].upper() + text[1:])

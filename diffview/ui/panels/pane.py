@@ -86,7 +86,7 @@ class PanePanel(QFrame):
         describe(self.view, f"Samples, {title} pane", "Click selects a sample, double-click shows "
                  "it alone; the wheel zooms, dragging moves, 0 resets", view_name)  # fmt: skip
         self.way_out = WayOut(self.view)
-        for combo, least, most in ((self.quantity, 70, 130), (self.policy, 64, 104)):
+        for combo, least, most in ((self.quantity, 70, 130), (self.policy, 84, 104)):
             narrow(combo)
             combo.setMinimumWidth(least)
             combo.setMaximumWidth(most)
