@@ -13,7 +13,7 @@ from typing import Any
 
 from diffview.cli import arguments, branching, exporting, guiding
 from diffview.cli.report import Report
-from diffview.engine import divergence, samplers, session, spacings
+from diffview.engine import beginning, divergence, samplers, session, spacings
 from diffview.engine.options import RUN_OPTIONS
 from diffview.engine.spec import Guidance, RunSpec, declared_options, parse_seeds
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory
@@ -258,8 +258,9 @@ def _tell(plan: Plan, args: argparse.Namespace, report: Report) -> None:
         if unread:
             report.note(f"warning: the prompt has words that are not read: {unread}")
     diverging = divergence.warning(spec, plan.card.schedule)
-    if diverging:
-        report.note(f"warning: {diverging}")
+    begins = "" if plan.init_noise is not None else beginning.warning(spec, plan.card.schedule)
+    for warning in filter(None, (begins, diverging)):
+        report.note(f"warning: {warning}")
     if plan.trajectory.stride > 1:
         report.note(
             f"the memory budget keeps one step in {plan.trajectory.stride} of {spec.n_steps}: "

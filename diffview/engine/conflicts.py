@@ -104,6 +104,7 @@ def idle(spec: RunSpec, facts: Facts) -> dict[str, str]:
         "set_alpha_to_one": spec.option("compat") == "none" and "only compat=diffusers has it",
         "top_k": spec.by_token and spec.option("temperature") == 0 and _ALWAYS_LIKELIEST,
         **dict.fromkeys(("s_tmin", "s_tmax", "s_noise"), _churn_idle(spec)),
+        **_of_one_step(spec),
     }
     return {name: why for name, why in reasons.items() if why and name in spec.declared()}
 
@@ -205,6 +206,19 @@ def _of_the_model(spec: RunSpec, facts: Facts) -> list[str]:
     if asked and not facts.learned_variance:
         reasons.append("this model's network has learned no variance: choose small or large")
     return reasons
+
+
+def _of_one_step(spec: RunSpec) -> dict[str, str]:
+    """A single step goes from x_T to x0_hat, with any sampler: no noise comes in and no past is.
+
+    Churn does, which acts before the step; diffusers has noise after it and grids of its own.
+    """
+    if spec.n_steps > 1 or spec.by_token or spec.option("compat") != "none":
+        return {}
+    names = ["eta", "variance", "solver", "order", "rho", "shift", "rederive_eps"]
+    if _churn_idle(spec):
+        names.append("noise_path")
+    return dict.fromkeys(names, "a single step goes straight to x̂₀, with any sampler")
 
 
 def _rederive_idle(spec: RunSpec) -> str:

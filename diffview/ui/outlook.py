@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from diffview.engine import divergence, samplers
+from diffview.engine import beginning, divergence, samplers
 from diffview.engine.conflicts import ONLY_CFG
 from diffview.engine.origin import Origin
 from diffview.engine.spacings import LIST, SPACINGS
@@ -185,4 +185,5 @@ def _warning(choices: Choices, subject: _Subject, left: int, here: int) -> str:
         if here and not subject.reasons(choices, here):
             return f"Only a branch can be run so, from this step on: {reason}"
         return f"Cannot be run: {reason}"
-    return divergence.warning(subject.spec(choices, left), subject.card.schedule)
+    spec, schedule = subject.spec(choices, left), subject.card.schedule
+    return beginning.warning(spec, schedule) or divergence.warning(spec, schedule)

@@ -72,6 +72,10 @@ CONFLICTS = {
     "shift: only the times of a flow": (spec(shift=3.0), LINEAR),
     "shift: spacing 'karras' does not go by time": (spec(spacing="karras", shift=3.0), FLOW),
     "times: only spacing 'list'": (spec(times="5"), LINEAR),
+    "eta: a single step goes straight to x̂₀": (spec(n_steps=1, eta=0.5), LINEAR),
+    "order: a single step": (spec("lms", n_steps=1, order=2), LINEAR),
+    "variance: a single step": (spec("ddpm", n_steps=1, variance="large"), LINEAR),
+    "noise_path: a single step": (spec("ddpm", n_steps=1, noise_path="brownian"), LINEAR),
     "threshold: only clip=threshold": (spec(threshold=0.9, clip="clamp"), LINEAR),
     "rederive_eps: nothing is clipped": (spec(rederive_eps=False), LINEAR),
     "rederive_eps: only DDIM takes ε apart": (

@@ -1,5 +1,7 @@
 """Every declared option acts: a changed one changes the run's end, or is refused with a reason."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from diffview.engine.spec import Facts, Guidance, RunSpec, checked, conflicts
 
 CHANGED = {
     "clip": "clamp",
+    "clip_range": "-0.5, 0.7",
     "rederive_eps": False,
     "threshold": 0.6,
     "rescale": 0.7,
@@ -71,6 +74,33 @@ class Curved:
 
     def null_condition(self, batch):
         return torch.full((batch,), -1.0)
+
+
+def in_one(spec):
+    """The same recipe in a single step from pure noise."""
+    spacing = "trailing" if spec.spacing == "linspace" else spec.spacing
+    return dataclasses.replace(spec, n_steps=1, spacing=spacing)
+
+
+@pytest.mark.parametrize("sampler", sorted(samplers.every()))
+def test_in_a_single_step_too_a_changed_option_is_refused_or_changes_the_end(sampler):
+    denoiser = Curved(schedules.named("flow" if sampler.startswith("flow_") else "linear"))
+    facts = Facts(denoiser.schedule, "x0", conditional=True, null=True)
+    tried = set()
+    for setting, name in possible(sampler, facts):
+        # Without signal v is x_0 but for the sign, so no space differs; nor is it below s_tmin.
+        if setting not in ("plain", "clamp", "eta", "churn", "karras") or name == "s_tmin":
+            continue
+        before = in_one(recipe(sampler, setting))
+        after = in_one(recipe(sampler, setting, **{name: CHANGED[name]}))
+        if conflicts(before, facts) or conflicts(after, facts):
+            continue
+        assert not np.allclose(end_of(before, denoiser), end_of(after, denoiser), atol=1e-5), (
+            f"{name} does nothing in one step of setting {setting}, and that is not said"
+        )
+        tried.add(name)
+    assert tried >= {"clip", "clip_range", "rescale"}
+    assert not tried & {"eta", "order", "variance", "solver", "rho", "shift", "rederive_eps"}
 
 
 def end_of(spec, denoiser):
