@@ -30,14 +30,31 @@ def sha256(path: Path) -> str:
             return tensorfile.sha256(path)
         mark = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
         kept, key = _read(), str(path.absolute())
-        known = kept.get(key)
-        if isinstance(known, list) and known[:3] == mark and isinstance(known[-1], str):
-            return known[-1]
+        known = _known(kept, key, mark)
+        if known is not None:
+            return known
         found = tensorfile.sha256(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
     _write({**kept, key: [*mark, found]})
     return found
+
+
+def is_known(path: Path) -> bool:
+    """Whether the file's hash is told at once. Raises InputError when it cannot be looked at."""
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+    mark = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+    return stat.st_size <= SMALL or _known(_read(), str(path.absolute()), mark) is not None
+
+
+def _known(kept: dict[str, Any], key: str, mark: list[int]) -> str | None:
+    known = kept.get(key)
+    if isinstance(known, list) and known[:3] == mark and isinstance(known[-1], str):
+        return known[-1]
+    return None
 
 
 def _read() -> dict[str, Any]:

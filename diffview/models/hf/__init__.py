@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import importlib
 import logging
+import re
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +44,12 @@ INSTALL = "python -m pip install 'diffview[hf]'"
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
-NEEDED = ("diffusers", "transformers", "accelerate")
+NEEDED: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "diffusers": ((0, 38), (0, 44)),
+    "transformers": ((5, 6), ()),
+    "accelerate": ((), ()),
+}
+"""The packages of the extra -> the oldest release that will do, and the first that may not."""
 
 FAMILIES = {
     "DDPMPipeline": "pixels",
@@ -151,12 +158,29 @@ def _room(model: Any, place: Place) -> Room | None:
 
 
 def require() -> None:
-    """Raise InputError with the command that installs it when a package is missing."""
+    """Raise InputError with the command that installs it when a package is missing or unfit."""
     missing = [name for name in NEEDED if not is_installed(name)]
     if missing:
         raise InputError(
             f"models of this kind need {', '.join(missing)}, not installed here: {INSTALL}"
         )
+    for name, (oldest, beyond) in NEEDED.items():
+        found = _release(version(name))
+        if (oldest and found < oldest) or (beyond and found >= beyond):
+            least = f">={_dotted(oldest)}" + (f",<{_dotted(beyond)}" if beyond else "")
+            raise InputError(
+                f"{name} {version(name)} is installed here, models of this kind need "
+                f"{name}{least}: {INSTALL} --upgrade"
+            )
+
+
+def _release(stated: str) -> tuple[int, ...]:
+    """The first two numbers of a version."""
+    return tuple(int(number) for number in re.findall(r"\d+", stated)[:2])
+
+
+def _dotted(release: tuple[int, ...]) -> str:
+    return ".".join(map(str, release))
 
 
 def is_installed(name: str) -> bool:

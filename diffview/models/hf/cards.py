@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from diffview import tensorfile
 from diffview.errors import InputError
-from diffview.models import hashes
+from diffview.models import hashes, memory
 from diffview.models.card import ModelCard
 from diffview.models.hf import FAMILY, weights
-from diffview.models.hf.folder import CLASSES, Folder, Part
+from diffview.models.hf.folder import CLASSES, Folder, Part, inside
 from diffview.models.hf.schedule import Sampling
 
+log = logging.getLogger(__name__)
+
 MAX_README = 1_000_000
+LONG_READ = 2 * 10**9
+"""Bytes that take a person's patience to read."""
 MOST_NUMBERS = 2**28
 """Of one sample, or one picture: 9,000 pixels a side in three colours."""
 USUAL_SCALE = 0.18215
@@ -139,8 +144,11 @@ def licence(path: Path) -> str:
     """The licence that a README.md, or a single file's metadata, states; "" if none does."""
     if path.is_file():
         return tensorfile.read_header(path).metadata.get("modelspec.license", "")[:60]
-    file = path / "README.md"
-    if not file.is_file() or file.is_symlink() or file.stat().st_size > MAX_README:
+    try:
+        file = inside(path, "README.md")  # in the hub's cache it is a link to its blobs
+    except InputError:
+        return ""
+    if not file.is_file() or file.stat().st_size > MAX_README:
         return ""
     front = re.match(r"---\n(.*?)\n---", file.read_text(encoding="utf-8", errors="replace"), re.S)
     found = re.search(r"^license:\s*([\w.+-]{1,60})\s*$", front[1], re.M) if front else None
@@ -208,6 +216,7 @@ def files(folder: Folder) -> tuple[tuple[str, int, str], ...]:
 def _hash(held: dict[str, weights.Weights]) -> str:
     """One hash of all files, each under the name of its part."""
     files = {file for found in held.values() for file in found.files}
+    _tell_of_reading(files)
     if len(files) == 1:  # a single file is known by its own hash
         return hashes.sha256(files.pop())
     lines = [
@@ -216,6 +225,16 @@ def _hash(held: dict[str, weights.Weights]) -> str:
         for file in found.files
     ]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _tell_of_reading(files: Collection[Path]) -> None:
+    """A word of warning before gigabytes are read for their hashes, which happens once."""
+    new = sum(file.stat().st_size for file in files if not hashes.is_known(file))
+    if new >= LONG_READ:
+        log.warning(
+            "%s of weights are read once for their hashes, which takes a while (%d files)",
+            memory.gigabytes(new), len(files),
+        )  # fmt: skip
 
 
 def tokens(encoder: Part) -> int:

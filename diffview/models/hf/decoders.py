@@ -5,13 +5,16 @@ z = latents / scaling_factor + shift_factor, where the configuration has them, t
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import math
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from diffview.errors import InputError
 from diffview.models import hashes
 from diffview.models.hf import build, cards, weights
 from diffview.models.hf.build import Place
@@ -28,15 +31,18 @@ class Autoencoder:
             place = replace(place, dtype=torch.float32)
         self.network: nn.Module = build.build(part, place)
         self.dtype, self._part = place.dtype, part
-        self._scale, self._shift = _numbers(part)
+        self._scale, self._shift = (
+            torch.tensor(number, device=place.device) for number in _numbers(part)
+        )
         self._sha256 = ""
 
     @property
     def sha256(self) -> str:
-        """The hash of its file, read at the first call."""
+        """The hash of its files and of its scale, read at the first call."""
         if not self._sha256:
-            files = weights.find(self._part).files
-            self._sha256 = hashes.sha256(files[0])
+            files = [hashes.sha256(file) for file in weights.find(self._part).files]
+            told = [*files, str(self._scale.tolist()), str(self._shift.tolist())]
+            self._sha256 = hashlib.sha256("\n".join(told).encode()).hexdigest()
         return self._sha256
 
     def __call__(self, latents: Tensor) -> Tensor:
@@ -65,11 +71,21 @@ class Autoencoder:
 
 
 def _numbers(part: Part) -> tuple[Any, Any]:
-    """What latents are divided by and what is then added; numbers, or one for each channel."""
-    config = part.config
+    """What latents are divided by and what is then added; numbers, or (C, 1, 1) nested lists."""
     scale, shift = cards.scale_and_shift(part)
-    mean, std = config.get("latents_mean"), config.get("latents_std")
+    mean, std = (_by_channel(part, key) for key in ("latents_mean", "latents_std"))
     if mean is None or std is None:
         return scale, shift
-    column = torch.tensor(std, dtype=torch.float32)[:, None, None]
-    return scale / column, torch.tensor(mean, dtype=torch.float32)[:, None, None]
+    return [[[scale / one]] for one in std], [[[one]] for one in mean]
+
+
+def _by_channel(part: Part, key: str) -> list[float] | None:
+    found, count = part.config.get(key), part.config.get("latent_channels")
+    if found is None:
+        return None
+    numbers = isinstance(found, list) and all(type(one) in (int, float) for one in found)
+    if not numbers or len(found) != count or not all(math.isfinite(one) for one in found):
+        raise InputError(f"{part.path}: {key} is no number for each of {count} channels")
+    if key == "latents_std" and not all(one > 0 for one in found):
+        raise InputError(f"{part.path}: latents_std has numbers that are not above 0")
+    return [float(one) for one in found]

@@ -3,8 +3,8 @@
 Such a file holds tensors and no configurations, so those are written here, from the papers' and
 the code's own numbers (Rombach et al. 2022; Podell et al. 2023, arXiv 2307.01952, table 1). Which
 of them it is, the shapes of its tensors say. What a 2.x predicts they do not: the file's metadata
-or a NAME.json beside it must ({"prediction_type": "v_prediction"}, or any other entry of a
-scheduler's configuration).
+must, or a NAME.json beside it ({"prediction_type": "v_prediction"}, or any other entry of a
+scheduler's configuration), which beats what the file says.
 """
 
 from __future__ import annotations
@@ -101,6 +101,10 @@ SCHEDULER = {
     "timestep_spacing": "leading",
     "prediction_type": "epsilon",
 }
+TOLD_BESIDE = frozenset(
+    {*SCHEDULER, "trained_betas", "rescale_betas_zero_snr", "set_alpha_to_one"}
+)
+"""What a JSON beside a file can say of its schedule."""
 CLIP_L = _text_config(768, 12, 12, "quick_gelu")
 LIKE_SD = "cond_stage_model."
 LIKE_XL = "conditioner.embedders."
@@ -225,22 +229,46 @@ def _version(path: Path, header: Header) -> str:
 
 def _scheduler(path: Path, header: Header, kind: Kind) -> tuple[dict[str, Any], list[str]]:
     """What the file, its metadata or the JSON beside it say of the schedule."""
-    config, notes = dict(SCHEDULER), []
-    beside = path.with_suffix(".json")
-    if beside.is_file():
-        own = read_json(beside)
-        check_config(own, beside)
-        notes.append(f"{beside.name} beside it says {', '.join(own)}")
-        return config | own, notes
-    stated = header.metadata.get("modelspec.prediction_type", "").lower()
-    if "v_pred" in header.tensors or stated in ("v", "v_prediction"):
-        config["prediction_type"] = "v_prediction"
-    elif kind is KINDS["2"] and stated not in ("epsilon", "eps"):
+    own, beside = _own_marks(header), path.with_suffix(".json")
+    told, notes = _told_beside(beside, own)
+    config = {**SCHEDULER, **own, **told}
+    if kind is KINDS["2"] and "prediction_type" not in own | told:
         raise InputError(
             f"{path} is a Stable Diffusion 2 and does not say what it predicts: write into "
             f'{beside.name} beside it {{"prediction_type": "v_prediction"}} (768-v) or "epsilon" '
             "(base)"
         )
-    if "ztsnr" in header.tensors:
-        config |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
     return config, notes
+
+
+def _own_marks(header: Header) -> dict[str, Any]:
+    """What the file itself says: marks among its tensors, and its metadata."""
+    own: dict[str, Any] = {}
+    stated = header.metadata.get("modelspec.prediction_type", "").lower()
+    if "v_pred" in header.tensors or stated in ("v", "v_prediction"):
+        own["prediction_type"] = "v_prediction"
+    elif stated in ("epsilon", "eps"):
+        own["prediction_type"] = "epsilon"
+    if "ztsnr" in header.tensors:
+        own |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+    return own
+
+
+def _told_beside(beside: Path, own: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """What the JSON beside a file says of the schedule, and notes of it; it beats the file's own.
+
+    Other programs keep their own things in such a file, so what is no scheduler's is left alone.
+    """
+    if not beside.is_file():
+        return {}, []
+    value = read_json(beside)
+    told = {key: value[key] for key in value if key in TOLD_BESIDE}
+    check_config(told, beside)
+    notes = [f"{beside.name} beside it says {', '.join(told)}"] if told else []
+    for key in sorted(own.keys() & told.keys()):
+        if own[key] != told[key]:
+            notes.append(
+                f"{beside.name} says {key} = {told[key]!r}, the file itself {own[key]!r}: what "
+                "stands beside it holds"
+            )
+    return told, notes

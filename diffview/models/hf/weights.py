@@ -113,8 +113,10 @@ def fill(
 
     Raises InputError naming a tensor that is missing or misshapen, before any is read.
     """
+    import torch
+
     sources, warnings = matched(module, weights, where)
-    tied = _tied(module)
+    tied, whole = _tied(module), _kept_whole(module, dtype)
     broken = []
     for file in weights.files:
         own = {name: source for name, source in sources.items() if source.file == file}
@@ -122,11 +124,21 @@ def fill(
             tensor = own[name].of(stored)
             if not _finite(tensor):
                 broken.append(name)
-            for alias in tied.get(name, (name,)):
-                _assign(module, alias, tensor, device, dtype)
+            names = tied.get(name, (name,))
+            kept = any(whole & set(alias.split(".")) for alias in names)
+            _assign(module, names, tensor, device, torch.float32 if kept else dtype)
     if broken:
         warnings.append(f"{where} holds NaN or infinite values in {_listed(broken)}")
     return warnings
+
+
+def _kept_whole(module: nn.Module, dtype: torch.dtype) -> set[str]:
+    """The layers that overflow as float16, as their library says: T5's `wo`."""
+    import torch
+
+    if dtype != torch.float16:
+        return set()
+    return set(getattr(module, "_keep_in_fp32_modules", None) or ())
 
 
 def _read(file: Path, sources: Mapping[str, Source]) -> Iterator[tuple[str, torch.Tensor]]:
@@ -264,19 +276,27 @@ def _finite(tensor: torch.Tensor) -> bool:
 
 
 def _assign(
-    module: nn.Module, name: str, tensor: torch.Tensor, device: torch.device, dtype: torch.dtype
+    module: nn.Module,
+    names: tuple[str, ...],
+    tensor: torch.Tensor,
+    device: torch.device,
+    dtype: torch.dtype,
 ) -> None:
+    """One tensor under all its names: what is tied takes its memory once."""
     from torch import nn
 
-    *path, last = name.split(".")
-    owner = module.get_submodule(".".join(path))
-    held = getattr(owner, last)
-    kind = dtype if tensor.is_floating_point() else tensor.dtype
-    value = tensor.reshape(held.shape).to(device, kind)
-    if isinstance(held, nn.Parameter):
-        owner.register_parameter(last, nn.Parameter(value, requires_grad=False))
-    else:
-        setattr(owner, last, value)
+    value = tensor.to(device, dtype if tensor.is_floating_point() else tensor.dtype)
+    parameter = None
+    for name in names:
+        *path, last = name.split(".")
+        owner = module.get_submodule(".".join(path))
+        held = getattr(owner, last)
+        if not isinstance(held, nn.Parameter):
+            setattr(owner, last, value.reshape(held.shape))
+            continue
+        if parameter is None:
+            parameter = nn.Parameter(value.reshape(held.shape), requires_grad=False)
+        owner.register_parameter(last, parameter)
 
 
 def _listed(names: list[str]) -> str:

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 import torch
+import transformers
 from diffusers import UNet2DModel
 
 from diffview.errors import InputError
@@ -72,3 +73,13 @@ def test_a_configuration_of_a_network_far_beyond_its_weights_builds_next_to_noth
     with pytest.raises(InputError, match=f"{which}"):
         build.build(folder.read(where, hf.FAMILIES).part(which), WHERE)
     assert len(made) < 5000
+
+
+def test_what_overflows_in_half_precision_stays_whole_as_in_its_library(pipelines):
+    """T5's `wo`."""
+    t5 = part(pipelines, "pixart", "text_encoder")
+    theirs = transformers.T5EncoderModel.from_pretrained(t5.path, dtype=torch.float16)
+    ours = build.build(t5, build.Place(torch.device("cpu"), torch.float16))
+    expected = {name: tensor.dtype for name, tensor in theirs.named_parameters()}
+    assert {name: tensor.dtype for name, tensor in ours.named_parameters()} == expected
+    assert {torch.float16, torch.float32} == set(expected.values())

@@ -13,7 +13,7 @@ import torch
 from diffview.engine.schedules import Discrete
 from diffview.errors import InputError
 from diffview.models import hf
-from diffview.models.hf import build, cards, folder, schedule, weights
+from diffview.models.hf import build, cards, decoders, folder, schedule, weights
 from diffview.models.hf.folder import Part
 
 WRONG = [
@@ -203,3 +203,14 @@ def test_a_u_net_that_wants_more_than_it_is_given_is_refused(edited, name, setti
     with pytest.raises(InputError, match=words) as info:
         hf.card(where)
     assert "unet" in str(info.value)
+
+
+@pytest.mark.parametrize("key", ["latents_mean", "latents_std"])
+@pytest.mark.parametrize("value", [[1.0], "x", 1.0, [1, 1, 1, "x"], [1, 1, 1, float("nan")], {}])
+def test_numbers_by_channel_that_are_none_are_refused(pipelines, key, value):
+    vae = folder.read(pipelines("sd")[1], hf.FAMILIES).part("vae")
+    config = {**vae.config, "latents_mean": [0.0] * 4, "latents_std": [1.0] * 4, key: value}
+    with pytest.raises(InputError, match=f"{key} is no number for each of 4 channels"):
+        decoders.Autoencoder(
+            replace(vae, config=config), build.Place(torch.device("cpu"), torch.float32)
+        )

@@ -11,6 +11,8 @@ import os
 import socket
 import struct
 import sys
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +20,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from diffview.errors import InputError
-from diffview.models import catalog, hf, sampling
-from diffview.models.hf import build, weights
+from diffview.models import catalog, hashes, hf, sampling
+from diffview.models.hf import build, cards, weights
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 
@@ -27,14 +29,17 @@ UNET = "unet/diffusion_pytorch_model.safetensors"
 @pytest.fixture(autouse=True)
 def untouched(tmp_path, monkeypatch):
     """No network, no marker file, no module from the folder."""
+    reached = []
 
     def no_network(*args, **more):
+        reached.append(args)  # the error alone could be taken for one of the folder
         raise AssertionError("something reached for the network")
 
     monkeypatch.setattr(socket.socket, "connect", no_network)
     monkeypatch.setattr(socket, "getaddrinfo", no_network)
     monkeypatch.setenv("MARKER", str(tmp_path / "marker"))
     yield
+    assert not reached
     assert not (tmp_path / "marker").exists()
     assert not {"my_pipe", "my_code", "modeling_evil"} & sys.modules.keys()
 
@@ -156,6 +161,63 @@ def test_a_shard_outside_the_folder_is_refused(copied):
     refused(folder, "'../../etc/passwd' is no name of a file or folder in it")
 
 
+def sharded(folder, change=lambda index: None):
+    """The U-Net's weights in two files, as diffusers writes large ones."""
+    tensors = load_file(folder / UNET)
+    (folder / UNET).unlink()
+    names, index = sorted(tensors), {}
+    for k, own in enumerate((names[:9], names[9:]), 1):
+        file = f"diffusion_pytorch_model-0000{k}-of-00002.safetensors"
+        save_file({name: tensors[name] for name in own}, folder / "unet" / file)
+        index |= dict.fromkeys(own, file)
+    change(index)
+    (folder / f"{UNET}.index.json").write_text(json.dumps({"weight_map": index}))
+    return folder
+
+
+def test_weights_in_shards_are_those_in_one_file(copied, pipelines):
+    model = sampling.open_model(catalog.find(str(sharded(copied()))), "cpu")
+    whole = sampling.open_model(catalog.find(str(pipelines("ddpm")[1])), "cpu")
+    x, level = torch.randn(1, 3, 16, 16), whole.schedule.level(500)
+    assert torch.equal(model(x, level, None), whole(x, level, None))
+    assert model.card.parameters == whole.card.parameters
+
+
+def test_a_missing_shard_is_named(copied):
+    folder = sharded(copied())
+    (folder / "unet" / "diffusion_pytorch_model-00002-of-00002.safetensors").unlink()
+    refused(
+        folder, r"00002-of-00002.safetensors is missing: .*index.json names it \(fetch the mod"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [("../../x.safetensors", "is no name of a file or folder in it"),
+     ("/etc/x.safetensors", "is no name of a file or folder in it"),
+     ("x.bin", "x.bin is no .safetensors file"), (7, "has no weight_map"),
+     (None, "has no weight_map")],
+)  # fmt: skip
+def test_an_index_that_names_what_no_shard_is_called_is_refused(copied, value, message):
+    refused(sharded(copied(), lambda index: index.update({"conv_in.bias": value})), message)
+
+
+def test_a_shard_that_is_a_link_out_of_the_folder_is_refused(copied, tmp_path):
+    folder = sharded(copied())
+    shard = folder / "unet" / "diffusion_pytorch_model-00001-of-00002.safetensors"
+    shard.rename(tmp_path / "elsewhere.safetensors")
+    shard.symlink_to(tmp_path / "elsewhere.safetensors")
+    refused(folder, "is a link that leads out of the model's folder")
+
+
+def test_shards_that_overlap_are_refused(copied):
+    folder = sharded(copied())
+    shards = sorted((folder / "unet").glob("*-of-*.safetensors"))
+    first, second = (load_file(shard) for shard in shards)
+    save_file(second | dict([next(iter(first.items()))]), shards[1])
+    refused(folder, r"tensor '.*' is also in diffusion_pytorch_model-00001")
+
+
 def test_a_link_out_of_the_folder_is_refused(copied, tmp_path):
     folder = copied()
     (folder / UNET).rename(tmp_path / "elsewhere.safetensors")
@@ -177,11 +239,13 @@ def test_the_links_of_the_hubs_own_cache_are_followed(copied, tmp_path):
     folder.parent.mkdir(parents=True)
     (model / "blobs").mkdir()
     made.rename(folder)
+    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
     for file in [p for p in folder.rglob("*") if p.is_file()]:
         blob = model / "blobs" / str(abs(hash(str(file))))
         file.rename(blob)
         file.symlink_to(os.path.relpath(blob, file.parent))
-    assert catalog.find(str(folder)).card.title == "somebody/tiny"
+    card = catalog.find(str(folder)).card
+    assert (card.title, card.licence) == ("somebody/tiny", "apache-2.0")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '"x"', "\x00", "{" * 100_000])
@@ -373,6 +437,41 @@ def test_without_the_extra_the_one_command_is_named(copied, monkeypatch):
     monkeypatch.setattr(hf, "is_installed", lambda name: name != "transformers")
     refused_for = "need transformers, not installed here: python -m pip install 'diffview.hf.'"
     refused(copied(), refused_for)
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "words"),
+    [("diffusers", "0.37.1", r"diffusers 0.37.1 is installed here, .* diffusers>=0.38,<0.44"),
+     ("diffusers", "0.44.0", r"diffusers>=0.38,<0.44: python -m pip install .* --upgrade"),
+     ("transformers", "5.5.9", r"need transformers>=5.6:")],
+)  # fmt: skip
+def test_a_package_too_old_or_too_new_is_told_with_the_releases_that_do(
+    copied, monkeypatch, name, found, words
+):
+    known = hf.version
+    monkeypatch.setattr(hf, "version", lambda of: found if of == name else known(of))
+    refused(copied(), words)
+
+
+def test_the_releases_that_do_are_those_of_the_extra():
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
+    asked = project["project"]["optional-dependencies"]["hf"]
+    for name, (oldest, beyond) in hf.NEEDED.items():
+        least = f">={hf._dotted(oldest)}" if oldest else ""
+        assert name + least + (f",<{hf._dotted(beyond)}" if beyond else "") in asked
+
+
+def test_gigabytes_that_are_read_for_their_hashes_are_told_of(copied, monkeypatch, caplog):
+    folder = copied()
+    hf.card(folder)
+    assert "read once for their hashes" not in caplog.text
+    monkeypatch.setattr(hashes, "SMALL", 0)
+    monkeypatch.setattr(cards, "LONG_READ", 1)
+    hf.card(folder)
+    assert "of weights are read once for their hashes, which takes a while (1 fil" in caplog.text
+    caplog.clear()
+    hf.card(folder)
+    assert not caplog.text
 
 
 def test_a_card_is_read_without_torch_and_diffusers(pipelines):

@@ -278,6 +278,30 @@ def test_a_picture_is_brought_into_the_latents_that_the_decoder_takes(opened, na
     close(model.latents(picture), (z - shift) * coder.config.scaling_factor)
 
 
+def test_latents_standardised_by_channel_are_decoded_as_diffusers_says(pipelines, edited):
+    """z = latents std / scale + mean, as its pipelines do."""
+    mean, std = [0.1, -0.2, 0.3, 0.0], [1.5, 0.5, 2.0, 1.0]
+    change = {"latents_mean": mean, "latents_std": std}
+    folder = edited("vae/config.json", lambda v: v.update(change), "sd")
+    latents, vae = noise(2, 4, 8, 8), pipelines("sd")[0].vae
+    column = (torch.tensor(row).view(1, 4, 1, 1) for row in (std, mean))
+    z = latents * next(column) / vae.config.scaling_factor + next(column)
+    with torch.no_grad():
+        theirs = vae.decode(z).sample
+    model = sampling.open_model(catalog.find(str(folder)), "cpu")
+    close(model.decode(latents), theirs)
+
+
+def test_two_scales_of_one_decoder_are_told_apart(pipelines, edited):
+    """Each has a preview of its own, kept under this hash."""
+    other = edited("vae/config.json", lambda v: v.update(scaling_factor=1.0), "sd")
+    first, second = (
+        sampling.open_model(catalog.find(str(folder)), "cpu").decoder_sha256
+        for folder in (pipelines("sd")[1], other)
+    )
+    assert first != second
+
+
 @pytest.mark.parametrize("name", ["dit", "pixart"])
 def test_a_transformer_under_its_older_class_is_the_same(pipelines, opened, copied, name):
     """Their published folders were written when there was one class for both."""

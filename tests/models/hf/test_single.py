@@ -212,6 +212,29 @@ def test_a_version_2_that_does_not_say_what_it_predicts_asks_for_it(written, tmp
     assert "unknown.json beside it says prediction_type" in card.notes
 
 
+def test_a_json_beside_that_says_otherwise_than_the_file_holds_and_is_told(written, tmp_path):
+    path = tmp_path / "both.safetensors"
+    tensors = load_file(written("1")[1]) | {"v_pred": torch.zeros(1), "ztsnr": torch.zeros(1)}
+    save_file(tensors, path)
+    assert catalog.find(str(path)).card.prediction == "v"
+    path.with_suffix(".json").write_text(json.dumps({"prediction_type": "epsilon"}))
+    card = catalog.find(str(path)).card
+    assert card.prediction == "eps"
+    assert card.schedule.level(999).alpha == 0, "what the JSON is silent of, the file says"
+    assert "both.json says prediction_type = 'epsilon', the file itself 'v_prediction'" in (
+        "; ".join(card.notes)
+    )
+
+
+def test_a_json_of_another_programs_is_left_alone(written, tmp_path):
+    path = tmp_path / "sd.safetensors"
+    save_file(load_file(written("1")[1]), path)
+    expected = catalog.find(str(path)).card
+    other = {"description": "a model", "sd version": "SD1", "preferred weight": 10**12}
+    path.with_suffix(".json").write_text(json.dumps(other))
+    assert catalog.find(str(path)).card == expected
+
+
 def changed(written, tmp_path, change):
     tensors = load_file(written("1")[1])
     change(tensors)
