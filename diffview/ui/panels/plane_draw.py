@@ -37,7 +37,6 @@ from diffview.ui import theme
 from diffview.ui.drawn_points import CLASSES, MOST_POINTS, NOTHING, SHAPES, DrawnPoints
 from diffview.ui.mailbox import Mailbox
 from diffview.ui.panels.card import Card, describe, labelled
-from diffview.ui.panels.plane_cards import PlaneLevelCard
 from diffview.ui.panels.plane_page import PlanePage
 from diffview.ui.plane_lab import PlaneLab
 from diffview.ui.plane_paint import ground_of, legend_of, still_of
@@ -84,7 +83,7 @@ class DrawPage(PlanePage):
                  "a point there, Backspace takes the last stroke back", "drawView")  # fmt: skip
         self.plane.show_home(HOME)
         self.planes = (self.plane,)
-        self.level_card, self.points_card = PlaneLevelCard(), self._points_card()
+        self.points_card = self._points_card()
         self.cards = (self.points_card, self.level_card)
         body = QVBoxLayout(self)
         body.setContentsMargins(0, 0, 0, 0)
@@ -186,9 +185,7 @@ class DrawPage(PlanePage):
 
     def show_step(self) -> None:
         """The level that is looked at."""
-        run = self.lab.run
-        of = 0 if run is None else run.spec.n_steps
-        self.level_card.show_level(self._level, None, self.lab.step, of)
+        super().show_step()
         self._ask()
 
     def show_theme(self) -> None:
@@ -200,9 +197,13 @@ class DrawPage(PlanePage):
             self._on_preview(self._preview)
 
     @property
-    def _level(self) -> NoiseLevel:
+    def level(self) -> NoiseLevel:
         """That of the scrubber; before there is a run, one of little noise."""
         return BEFORE_A_RUN if self.lab.run is None else self.lab.level
+
+    @property
+    def gamma(self) -> None:
+        """What is drawn has nothing that steers yet."""
 
     def _show_points(self) -> None:
         shapes: dict[str, Shape | None] = {}
@@ -233,7 +234,7 @@ class DrawPage(PlanePage):
             self.plane.show_moving(dict.fromkeys(("noised", "arrows")))
             self.plane.show_legend([])
             return
-        asked = (self.drawn, self.width_box.value(), self._level, self.plane.seen)
+        asked = (self.drawn, self.width_box.value(), self.level, self.plane.seen)
         self._box.put(lambda: _previewed(*asked))
 
     @Slot(object)

@@ -22,7 +22,7 @@ from diffview.errors import InputError
 from diffview.ui.jobs import ModelSource
 from diffview.ui.mailbox import Mailbox
 from diffview.ui.panels.card import Card, describe
-from diffview.ui.panels.plane_cards import PlaceCard, PlaneLevelCard, Rows
+from diffview.ui.panels.plane_cards import PlaceCard, Rows
 from diffview.ui.panels.plane_page import PlanePage
 from diffview.ui.plane_lab import Answer, Place, PlaneLab
 from diffview.ui.plane_paint import ground_of, legend_of, still_of
@@ -118,8 +118,7 @@ class EnergyPage(PlanePage):
                  "which leads downhill. Drag moves, the wheel zooms, 0 shows all again",
                  "energyView")  # fmt: skip
         self.planes = (self.plane,)
-        self.shift_card, self.level_card = ShiftCard(), PlaneLevelCard()
-        self.place_card = PlaceCard()
+        self.shift_card, self.place_card = ShiftCard(), PlaceCard()
         self.cards = (self.shift_card, self.level_card, self.place_card)
         body = QHBoxLayout(self)
         body.setContentsMargins(0, 0, 0, 0)
@@ -201,10 +200,8 @@ class EnergyPage(PlanePage):
 
     def show_step(self) -> None:
         """The step that is looked at."""
+        super().show_step()
         lab = self.lab
-        spec, run = lab.spec, lab.run
-        of = 0 if run is None or spec is None else spec.n_steps
-        self.level_card.show_level(lab.level, lab.gamma if lab.guided else None, lab.step, of)
         self.shift_card.show_energy(lab.label, lab.gamma)
         self._ask()
 

@@ -7,7 +7,7 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QVBoxLayout
 
 from diffview.ui.panels.card import describe
-from diffview.ui.panels.plane_cards import ParticlesCard, PlaceCard, PlaneLevelCard
+from diffview.ui.panels.plane_cards import ParticlesCard, PlaceCard
 from diffview.ui.panels.plane_layers import LayerBar
 from diffview.ui.panels.plane_page import PlanePage
 from diffview.ui.plane_lab import Answer, Place, PlaneLab, Undrawn
@@ -39,8 +39,7 @@ class ExplorePage(PlanePage):
         describe(self.plane, "The plane", "Drag moves, the wheel or + and − zoom, 0 shows all "
                  "again. Click a sample to select it; Alt and arrows move the cross",
                  "planeView")  # fmt: skip
-        self.level_card, self.particles_card = PlaneLevelCard(), ParticlesCard()
-        self.place_card = PlaceCard()
+        self.particles_card, self.place_card = ParticlesCard(), PlaceCard()
         self.cards = (self.level_card, self.particles_card, self.place_card)
         self.planes = (self.plane,)
         body = QVBoxLayout(self)
@@ -73,10 +72,8 @@ class ExplorePage(PlanePage):
 
     def show_step(self) -> None:
         """The step that is looked at."""
+        super().show_step()
         lab = self.lab
-        spec, run = lab.spec, lab.run
-        of = 0 if run is None or spec is None else spec.n_steps
-        self.level_card.show_level(lab.level, lab.gamma if lab.guided else None, lab.step, of)
         self._show_samples()
         self.show_particles()
         if self.plane.probe is not None:

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout
 
 from diffview.frames.plane import Window, diverging, ramp
 from diffview.ui.panels.card import Card, FittingLabel, describe
-from diffview.ui.panels.plane_cards import ParticlesCard, PlaneLevelCard, Rows
+from diffview.ui.panels.plane_cards import ParticlesCard, Rows
 from diffview.ui.panels.plane_page import PlanePage, link, side_by_side
 from diffview.ui.plane_gaps import Gaps, asked_gamma, varies
 from diffview.ui.plane_lab import PlaneLab
@@ -142,8 +142,7 @@ class GuidancePage(PlanePage):
         describe(self.plot, "Distance over the run", "Total variation between particles and p_γ "
                  "at every step, in percent; faint: what chance makes. Click: go there",
                  "gapPlot")  # fmt: skip
-        self.level_card, self.gap_card = PlaneLevelCard(), GapCard()
-        self.particles_card = ParticlesCard()
+        self.gap_card, self.particles_card = GapCard(), ParticlesCard()
         self.cards = (self.gap_card, self.level_card, self.particles_card)
         titles = (
             r"\c{gamma}{p_{\gamma}} = p(x_{t})^{1-\gamma} \, p(x_{t}|y)^{\gamma} / Z",
@@ -198,11 +197,8 @@ class GuidancePage(PlanePage):
 
     def show_step(self) -> None:
         """The step that is looked at."""
-        lab = self.lab
-        spec, run = lab.spec, lab.run
-        of = 0 if run is None or spec is None else spec.n_steps
-        self.level_card.show_level(lab.level, lab.gamma if lab.guided else None, lab.step, of)
-        self.plot.show_cursor(float(lab.step))
+        super().show_step()
+        self.plot.show_cursor(float(self.lab.step))
 
     def show_particles(self) -> None:
         """How many there are."""

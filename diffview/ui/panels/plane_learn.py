@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 
 from diffview.frames.plane import ramp
 from diffview.ui.panels.card import Card, FittingLabel, describe, labelled, narrow
-from diffview.ui.panels.plane_cards import PlaneLevelCard, Rows
+from diffview.ui.panels.plane_cards import Rows
 from diffview.ui.panels.plane_page import PlanePage, link, side_by_side
 from diffview.ui.plane_lab import PlaneLab
 from diffview.ui.plane_learning import Compared, Learning
@@ -108,7 +108,7 @@ class LearnPage(PlanePage):
                  "data units; lines: where x_t really lies", "fieldErrorView")  # fmt: skip
         for plane in self.planes:
             plane.show_home(HOME)
-        self.network_card, self.level_card = NetworkCard(), PlaneLevelCard()
+        self.network_card = NetworkCard()
         self.error_card = Card("LEARNED AGAINST EXACT")
         self.numbers = Rows("toy", _ERRORS)
         self.error_card.body.addWidget(self.numbers)
@@ -191,15 +191,13 @@ class LearnPage(PlanePage):
 
     def show_step(self) -> None:
         """The step that is looked at."""
+        super().show_step()
         lab = self.lab
-        spec, run = lab.spec, lab.run
-        of = 0 if run is None or spec is None else spec.n_steps
-        self.level_card.show_level(lab.level, lab.gamma if lab.guided else None, lab.step, of)
         self.by_level.show_cursor(lab.level.t)
         if self._front:
             self.learning.ask()
             known = self.learning.particles
-            if known is not None and known.spec.guidance != getattr(spec, "guidance", None):
+            if known is not None and known.spec.guidance != getattr(lab.spec, "guidance", None):
                 self.learning.follow()
         self.show_particles()
 

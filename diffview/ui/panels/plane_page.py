@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QWidget
 
+from diffview.engine.levels import NoiseLevel
 from diffview.frames.plane import Window
+from diffview.ui.panels.plane_cards import PlaneLevelCard
 from diffview.ui.plane_lab import Place, PlaneLab
 from diffview.ui.views.plane_view import PlaneView
 from diffview.ui.widgets.math_label import MathLabel
@@ -21,6 +23,7 @@ class PlanePage(QWidget):
     def __init__(self, lab: PlaneLab) -> None:
         super().__init__()
         self.lab = lab
+        self.level_card = PlaneLevelCard()
         self.cards: tuple[QWidget, ...] = ()
         self.planes: tuple[PlaneView, ...] = ()
 
@@ -35,8 +38,21 @@ class PlanePage(QWidget):
     def leave(self) -> None:
         """It goes to the back."""
 
+    @property
+    def level(self) -> NoiseLevel:
+        """The level that the page shows."""
+        return self.lab.level
+
+    @property
+    def gamma(self) -> float | None:
+        """γ of what the page shows; None where nothing steers."""
+        return self.lab.gamma if self.lab.guided else None
+
     def show_step(self) -> None:
         """Another step, class or γ."""
+        run = self.lab.run
+        of = 0 if run is None else run.spec.n_steps
+        self.level_card.show_level(self.level, self.gamma, self.lab.step, of)
 
     def show_field(self) -> None:
         """The field was drawn."""

@@ -12,7 +12,6 @@ import math
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import (
     QColor,
-    QFocusEvent,
     QImage,
     QKeyEvent,
     QMouseEvent,
@@ -25,6 +24,7 @@ from PySide6.QtWidgets import QApplication, QSizePolicy, QWidget
 
 from diffview.frames.compose import Tiles
 from diffview.ui import theme
+from diffview.ui.views.focused import FocusedView
 from diffview.ui.views.grid_layout import WHOLE, Grid, Room, Viewport, lay_out, panned, zoomed
 
 PADDING = 4
@@ -36,7 +36,7 @@ CONVERTED = 2**20
 """Up to so many bytes of tiles are worth turning into the screen's format."""
 
 
-class GridView(QWidget):
+class GridView(FocusedView):
     """Draws the tiles of one quantity; selection, focus, zoom and hovering are asked for."""
 
     sampleSelected = Signal(int)
@@ -60,7 +60,6 @@ class GridView(QWidget):
         self._under_mouse: tuple[int, int, int] | None = None
         self._press: tuple[QPointF, Viewport] | None = None
         self._dragging = False
-        self._by_keyboard = False
         self._layout: tuple[object, Grid] | None = None
         self._build()
 
@@ -253,15 +252,6 @@ class GridView(QWidget):
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.setPen(QPen(theme.current().colour("accent"), 1.5))
         painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 6, 6)
-
-    def focusInEvent(self, event: QFocusEvent) -> None:
-        keys = Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason
-        self._by_keyboard = event.reason() in keys
-        self.update()
-
-    def focusOutEvent(self, event: QFocusEvent) -> None:
-        self._by_keyboard = False
-        self.update()
 
     def changeEvent(self, event: QEvent) -> None:
         if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PySide6.QtCore import QEvent, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QFont, QFontMetricsF, QHelpEvent, QImage, QPainter, QPaintEvent
-from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
+from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QFont, QFontMetricsF, QImage, QPainter, QPaintEvent
+from PySide6.QtWidgets import QWidget
 
 from diffview.ui import theme
+from diffview.ui.views.picture_row import PictureRow
 
 GAP, BAR, PADDING = 8, 4, 6
 LEAST, MOST = 36, 128
@@ -27,29 +28,21 @@ class Weighted:
     help: str
 
 
-class NearestView(QWidget):
+class NearestView(PictureRow):
     """As many as fit in one row, the heaviest first, each over a bar of its weight."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._pictures: tuple[Weighted, ...] = ()
-        self._images: list[QImage] = []
-        self._message = ""
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-
-    def sizeHint(self) -> QSize:
-        return QSize(600, 130)
 
     def minimumSizeHint(self) -> QSize:
         return QSize(200, LEAST + self._under() + 2 * PADDING)
 
     def show_pictures(self, pictures: Sequence[Weighted], message: str = "") -> None:
         """These, or words."""
-        self._pictures, self._message = tuple(pictures), message
-        self._images = [_image(one.pixels) for one in pictures]
+        self._pictures = tuple(pictures)
         spoken = "; ".join(f"{percent(one.weight)} {one.name}" for one in pictures[:4])
-        self.setAccessibleDescription(spoken or message)
-        self.update()
+        self._keep([one.pixels for one in pictures], message, spoken)
 
     def _font(self) -> QFont:
         font = QFont(self.font())
@@ -75,11 +68,9 @@ class NearestView(QWidget):
         return max(1, min(len(self._pictures), int(room // (self._wide() + GAP))))
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter, colours = QPainter(self), theme.current()
+        painter = QPainter(self)
         if not self._pictures:
-            painter.setPen(colours.colour("muted"))
-            flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
-            painter.drawText(self.rect().adjusted(16, 4, -16, -4), flags, self._message)
+            self._paint_message(painter)
             painter.end()
             return
         painter.setFont(self._font())
@@ -111,18 +102,11 @@ class NearestView(QWidget):
         below = line.translated(0, metrics.height())
         painter.drawText(below, Qt.AlignmentFlag.AlignHCenter, name)
 
-    def event(self, event: QEvent) -> bool:
-        """Which picture it is, on hover."""
-        if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
-            under = QRectF(0, 0, 0, self._under())
-            for place in range(self._count() if self._pictures else 0):
-                rect = self._rect(place).adjusted(0, 0, 0, under.height())
-                if rect.contains(event.pos()):
-                    QToolTip.showText(event.globalPos(), self._pictures[place].help, self)
-                    return True
-            QToolTip.showText(event.globalPos(), self.toolTip(), self)
-            return True
-        return super().event(event)
+    def _help_at(self, position: QPoint) -> str:
+        for place in range(self._count() if self._pictures else 0):
+            if self._rect(place).adjusted(0, 0, 0, self._under()).contains(position):
+                return self._pictures[place].help
+        return ""
 
 
 def percent(weight: float) -> str:
@@ -132,10 +116,3 @@ def percent(weight: float) -> str:
     if weight >= 0.001:
         return f"{100 * weight:.1f} %"
     return "0 %"
-
-
-def _image(pixels: np.ndarray) -> QImage:
-    pixels = np.ascontiguousarray(pixels)
-    height, width = pixels.shape[:2]
-    shared = QImage(pixels.data, width, height, pixels.strides[0], QImage.Format.Format_RGBX8888)
-    return shared.copy()

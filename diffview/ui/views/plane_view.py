@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import (
-    QFocusEvent,
     QImage,
     QKeyEvent,
     QMouseEvent,
@@ -33,6 +32,7 @@ from diffview.frames.pixels import Uint8
 from diffview.frames.plane import DOTS, Window, splat, tinted
 from diffview.ui import theme
 from diffview.ui.views import plane_marks as marks
+from diffview.ui.views.focused import FocusedView
 from diffview.ui.views.plane_shapes import Float64, Shape
 
 HOME = 2.0
@@ -53,7 +53,7 @@ Scene = tuple[Ground | None, Mapping[str, Shape | None]]
 """What lies under the moving shapes."""
 
 
-class PlaneView(QWidget):
+class PlaneView(FocusedView):
     """Still shapes are drawn once, moving ones at every step; both in the order of their names."""
 
     windowChanged = Signal(object)
@@ -80,7 +80,6 @@ class PlaneView(QWidget):
         self._image: QImage | None = None
         self._probe: tuple[float, float] | None = None
         self._press: tuple[QPointF, tuple[float, float]] | None = None
-        self._by_keyboard = False
         self.pans = True
         self.setObjectName(name)
         self._build()
@@ -313,15 +312,6 @@ class PlaneView(QWidget):
         if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
             self._renew()
         super().changeEvent(event)
-
-    def focusInEvent(self, event: QFocusEvent) -> None:
-        keys = Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason
-        self._by_keyboard = event.reason() in keys
-        self.update()
-
-    def focusOutEvent(self, event: QFocusEvent) -> None:
-        self._by_keyboard = False
-        self.update()
 
     # asking -------------------------------------------------------------------------------------
 

@@ -14,7 +14,6 @@ import numpy as np
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
-    QFocusEvent,
     QFont,
     QFontMetricsF,
     QMouseEvent,
@@ -27,6 +26,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from diffview.ui import theme
+from diffview.ui.views.focused import FocusedView
 from diffview.ui.widgets.math_label import draw_math, math_size
 
 HEAD, FOOT, RIGHT, TICK = 24, 16, 8, 4
@@ -50,7 +50,7 @@ class Series:
     x: np.ndarray | None = None
 
 
-class SmallPlot(QWidget):
+class SmallPlot(FocusedView):
     """Curves over places x (n,); a click or a drag asks for the index of the nearest place."""
 
     placeRequested = Signal(int)
@@ -75,7 +75,6 @@ class SmallPlot(QWidget):
         self._cursor: int | None = None
         self._value, self._message, self._note = "", "", ""
         self._drawn: tuple[object, QPixmap] | None = None
-        self._by_keyboard = False
         self._build()
 
     def _build(self) -> None:
@@ -354,15 +353,6 @@ class SmallPlot(QWidget):
         room = self._room()
         places = np.array([self._across(float(x), room) for x in self._x])
         self.placeRequested.emit(int(np.nanargmin(np.abs(places - pos.x()))))
-
-    def focusInEvent(self, event: QFocusEvent) -> None:
-        keys = Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason
-        self._by_keyboard = event.reason() in keys
-        self.update()
-
-    def focusOutEvent(self, event: QFocusEvent) -> None:
-        self._by_keyboard = False
-        self.update()
 
     def changeEvent(self, event: QEvent) -> None:
         if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.FontChange):

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PySide6.QtCore import QEvent, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QFont, QHelpEvent, QImage, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
+from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QFont, QImage, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QWidget
 
 from diffview.ui import theme
+from diffview.ui.views.picture_row import PictureRow
 from diffview.ui.widgets.math_label import draw_math, math_size
 
 CAPTION, SIGN, PADDING = 24, 26, 4
@@ -36,29 +37,21 @@ class Tile:
     spoken: str
 
 
-class UpdateView(QWidget):
+class UpdateView(PictureRow):
     """Tiles beside one another, as large as the room allows; words where there are none."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._tiles: tuple[Tile, ...] = ()
-        self._images: list[QImage] = []
-        self._message = ""
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-
-    def sizeHint(self) -> QSize:
-        return QSize(600, 130)
 
     def minimumSizeHint(self) -> QSize:
         return QSize(300, LEAST + CAPTION + 2 * PADDING)
 
     def show_tiles(self, tiles: Sequence[Tile], message: str = "") -> None:
         """The result and the terms it is made of; or why there are none."""
-        self._tiles, self._message = tuple(tiles), message
-        self._images = [_image(tile.pixels) for tile in tiles]
+        self._tiles = tuple(tiles)
         spoken = " ".join(f"{tile.sign} {tile.spoken}" for tile in tiles)
-        self.setAccessibleDescription(" ".join((spoken or message).split()))
-        self.update()
+        self._keep([tile.pixels for tile in tiles], message, spoken)
 
     def text(self) -> str:
         """What a screen reader is told."""
@@ -68,9 +61,7 @@ class UpdateView(QWidget):
         painter, colours = QPainter(self), theme.current()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if not self._tiles:
-            painter.setPen(colours.colour("muted"))
-            flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
-            painter.drawText(self.rect().adjusted(24, 4, -24, -4), flags, self._message)
+            self._paint_message(painter)
             painter.end()
             return
         sign = QFont(self.font())
@@ -111,23 +102,11 @@ class UpdateView(QWidget):
         top = max(PADDING, (self.height() - side - CAPTION - 4) // 2)
         return QRect(left + place * (side + SIGN), top, side, side)
 
-    def event(self, event: QEvent) -> bool:
-        """What a term is, on hover."""
-        if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
-            for place, tile in enumerate(self._tiles):
-                if self._rect(place).adjusted(-8, -4, 8, CAPTION + 4).contains(event.pos()):
-                    QToolTip.showText(event.globalPos(), tile.help, self)
-                    return True
-            QToolTip.hideText()
-            return True
-        return super().event(event)
-
-
-def _image(pixels: np.ndarray) -> QImage:
-    pixels = np.ascontiguousarray(pixels)
-    height, width = pixels.shape[:2]
-    shared = QImage(pixels.data, width, height, pixels.strides[0], QImage.Format.Format_RGBX8888)
-    return shared.copy()
+    def _help_at(self, position: QPoint) -> str:
+        for place, tile in enumerate(self._tiles):
+            if self._rect(place).adjusted(-8, -4, 8, CAPTION + 4).contains(position):
+                return tile.help
+        return ""
 
 
 def _within(rect: QRect, image: QImage) -> QRect:

@@ -136,6 +136,14 @@ class Workspace(QWidget):
         """Do a command of ui/actions.py in a way of its own; False leaves it to the window."""
         return False
 
+    def do_zoom(self, command: str, reset: Callable[[], object], *, zoomed: bool) -> bool:
+        """`do` where zoom is the workspace's own and there is always one sample alone: Esc shows
+        all again, unless there is a run for it to stop."""
+        back = command == "stop" and zoomed and not self.desk.store.activity.busy
+        if command == "reset_zoom" or back:
+            reset()
+        return back or command in ("reset_zoom", "focus")
+
     def may_close(self) -> bool:
         """The window wants to close: False if a person, asked, would rather go on."""
         return True

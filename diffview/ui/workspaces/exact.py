@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout
 from diffview.engine.trajectory import Float32, Trajectory
 from diffview.frames import noising, pixels
 from diffview.frames.compose import Frame, Tiles
+from diffview.models.card import ModelCard
 from diffview.models.exact.reading import Sum
 from diffview.ui.comparing import KINDS, SCALES, Answer, Comparing
 from diffview.ui.counterparts import Counterparts
@@ -129,10 +130,7 @@ class Exact(Workspace):
     def do(self, command: str) -> bool:
         """Zoom is the panes' own; there is always one sample alone."""
         zoomed = bool(self.panes[0].view.how_narrow)
-        back = command == "stop" and zoomed and not self.desk.store.activity.busy
-        if command == "reset_zoom" or back:
-            self.reset_zoom()
-        return back or command in ("reset_zoom", "focus")
+        return self.do_zoom(command, self.reset_zoom, zoomed=zoomed)
 
     @property
     def frame(self) -> Frame | None:
@@ -234,10 +232,8 @@ class Exact(Workspace):
         if source is None:
             self.posterior_card.show_remark("", "")
             return
-        figures, help = source.card.figures, source.card.description
-        count = f"{figures.get('pictures', 0):,}".replace(",", "\u202f")
-        remark = f"{count} pictures, {figures.get('megabytes', 0)} MB of memory"
-        self.posterior_card.show_remark(remark, help)
+        pictures, memory = _size(source.card)
+        self.posterior_card.show_remark(f"{pictures}, {memory}", source.card.description)
 
     @Slot(int)
     def _on_answered(self, index: int) -> None:
@@ -313,11 +309,10 @@ class Exact(Workspace):
 
     def _waiting(self) -> str:
         source = self.pair.source(self.pair.set)
-        if source is None or source._model is not None:
+        if source is None or source.ready:
             return "Asking…"
-        figures = source.card.figures
-        count = f"{figures.get('pictures', 0):,}".replace(",", "\u202f")
-        return f"Reading {count} pictures into {figures.get('megabytes', 0)} MB of memory…"
+        pictures, memory = _size(source.card)
+        return f"Reading {pictures} into {memory}…"
 
     def _show_nothing(self, message: str) -> None:
         for pane in self.panes:
@@ -396,6 +391,12 @@ class Exact(Workspace):
         self.value_card.show_values(
             [names[name] for name in tiles], list(tiles.values()), row, column
         )
+
+
+def _size(card: ModelCard) -> tuple[str, str]:
+    """How many pictures there are, and what they take."""
+    count = f"{card.figures.get('pictures', 0):,}".replace(",", "\u202f")
+    return f"{count} pictures", f"{card.figures.get('megabytes', 0)} MB of memory"
 
 
 def _per_value(told: Sum) -> float:

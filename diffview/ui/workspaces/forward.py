@@ -176,10 +176,7 @@ class Forward(Workspace):
     def do(self, command: str) -> bool:
         """Zoom is the panes' own; there is always one picture alone."""
         zoomed = bool(self.panes[0].view.how_narrow)
-        back = command == "stop" and zoomed and not self.desk.store.activity.busy
-        if command == "reset_zoom" or back:
-            self.reset_zoom()
-        return back or command in ("reset_zoom", "focus")
+        return self.do_zoom(command, self.reset_zoom, zoomed=zoomed)
 
     @property
     def frame(self) -> Frame | None:

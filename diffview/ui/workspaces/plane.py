@@ -162,13 +162,8 @@ class PlaneWorkspace(Workspace):
         plane = page.planes[0]
         if command == "copy":
             self._copy(page)
-        elif command == "reset_zoom" or (
-            command == "stop" and plane.zoomed and not self.desk.store.activity.busy
-        ):
-            plane.reset_window()
-        else:
-            return command == "focus"
-        return True
+            return True
+        return self.do_zoom(command, plane.reset_window, zoomed=plane.zoomed)
 
     def _copy(self, page: PlanePage) -> None:
         area = page.planes[0] if len(page.planes) == 1 else page
