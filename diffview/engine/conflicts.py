@@ -218,7 +218,7 @@ def _of_one_step(spec: RunSpec) -> dict[str, str]:
     names = ["eta", "variance", "solver", "order", "rho", "shift", "rederive_eps"]
     if _churn_idle(spec):
         names.append("noise_path")
-    return dict.fromkeys(names, "a single step goes straight to x̂₀, with any sampler")
+    return dict.fromkeys(names, "one step goes straight to x̂₀")
 
 
 def _rederive_idle(spec: RunSpec) -> str:

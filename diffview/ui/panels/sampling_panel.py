@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QGridLayout, QLabel, QSpinBox, QWidget
 
 from diffview.engine import samplers
@@ -134,7 +134,7 @@ class SamplingPanel(Card):
         spaced = labelled("Spacing", self.spacing)
         spaced.setContentsMargins(0, 0, 0, 0)
         self._spaced.setLayout(spaced)
-        self._grid.addWidget(self._spaced, 2, 0)
+        self._grid.addWidget(self._spaced, 2, 0, Qt.AlignmentFlag.AlignTop)
         self._grid.setColumnStretch(0, 1)
         self._grid.setColumnStretch(1, 1)
         self.body.addLayout(self._grid)
