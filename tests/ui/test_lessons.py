@@ -16,6 +16,8 @@ from diffview.training.survey import Offer
 from diffview.ui import state, workspaces
 from diffview.ui.jobs import ModelSource
 from diffview.ui.judging import GUIDES
+from diffview.ui.panels.lesson_dock import NARROWEST
+from diffview.ui.panels.lesson_page import Prose
 from diffview.ui.widgets import math_text
 
 PAGE = """---
@@ -79,6 +81,16 @@ def test_formulas_stand_in_the_text_and_are_spoken(qapp):
 def test_a_formula_that_cannot_be_read_is_refused(qapp):
     with pytest.raises(InputError, match=r"the formula \$.*\$ cannot be read: unknown command"):
         math_text.show(QTextDocument(), r"It is $\nothing{x}$.")
+
+
+@pytest.mark.parametrize("one", lesson.every()[0], ids=lambda one: one.name)
+def test_no_formula_is_wider_than_the_dock(qtbot, one):
+    prose = [Prose(block.text, "prose") for block in one.blocks if isinstance(block, lesson.Text)]
+    for shown in prose:
+        qtbot.addWidget(shown)
+        shown.resize(NARROWEST - 40, 100)
+        shown.show()
+        assert shown.document().idealWidth() <= shown.viewport().width()
 
 
 @pytest.fixture

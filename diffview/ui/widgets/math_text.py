@@ -18,7 +18,7 @@ from PySide6.QtGui import (
 
 from diffview.errors import InputError
 from diffview.ui import theme
-from diffview.ui.widgets.math_boxes import layout
+from diffview.ui.widgets.math_boxes import Box, layout
 from diffview.ui.widgets.math_label import draw_box
 from diffview.ui.widgets.math_markup import parse, spoken
 
@@ -26,6 +26,8 @@ FORMULA = QTextFormat.ObjectTypes.UserObject.value + 1
 MARKUP = QTextFormat.Property.UserProperty.value + 1
 LARGE = 1.15
 """How much larger than its text a formula is that stands on a line of its own."""
+SMALLEST, STEP = 5.0, 0.98
+"""Points; what a formula that is too wide shrinks by beyond what it must."""
 OBJECT = chr(0xFFFC)
 AROUND = 8.0
 """Pixels above and below it."""
@@ -39,8 +41,7 @@ class Formulas(QPyTextObject):
     """Draws the formulas of a document; `MARKUP` of a character's format is what it shows."""
 
     def intrinsicSize(self, doc: QTextDocument, posInDocument: int, format: QTextFormat) -> QSizeF:
-        font = format.toCharFormat().font()
-        box = layout(str(format.property(MARKUP)), font)
+        box, font = _fitting(format, doc.textWidth())
         # Qt keeps the font's descent below the baseline of an object (AlignBaseline).
         return QSizeF(box.width + 1, box.ascent + QFontMetricsF(font).descent())
 
@@ -48,10 +49,20 @@ class Formulas(QPyTextObject):
         self, painter: QPainter, rect: QRectF | QRect, doc: QTextDocument, posInDocument: int,
         format: QTextFormat,
     ) -> None:  # fmt: skip
-        font = format.toCharFormat().font()
-        box = layout(str(format.property(MARKUP)), font)
+        box, font = _fitting(format, doc.textWidth())
         origin = QPointF(rect.x(), rect.y() + rect.height() - QFontMetricsF(font).descent())
         draw_box(painter, origin, box, theme.current().colour("text"))
+
+
+def _fitting(format: QTextFormat, width: float) -> tuple[Box, QFont]:
+    """A formula, smaller than its font says where a line would be too narrow for it (px)."""
+    font, markup = QFont(format.toCharFormat().font()), str(format.property(MARKUP))
+    box = layout(markup, font)
+    while 0 < width < box.width + 1 and font.pointSizeF() > SMALLEST:  # glyphs shrink unevenly
+        smaller = STEP * font.pointSizeF() * (width - 1) / box.width
+        font.setPointSizeF(max(SMALLEST, smaller))
+        box = layout(markup, font)
+    return box, font
 
 
 def show(document: QTextDocument, markdown: str) -> None:
