@@ -20,6 +20,7 @@ from diffview.models.exact.mixture_denoiser import MixtureDenoiser
 from diffview.models.exact.toys import mixture_card, toys
 from diffview.ui.drawn_points import APART, NOTHING, SHAPES, shape
 from diffview.ui.jobs import ModelSource
+from diffview.ui.panels.plane_explore import faint_steps
 from diffview.ui.panels.plane_guidance import Sampled
 from diffview.ui.panels.plane_guidance import words_of as gap_words
 from diffview.ui.plane_gaps import asked_gamma, varies
@@ -284,6 +285,12 @@ def test_what_is_drawn_becomes_a_model(opened, wait):
     assert page.page is page.explore
     settled(opened, wait)
     assert opened.lab.answer.drawn.field.given is not None
+
+
+@pytest.mark.parametrize(("step", "records"), [(0, 51), (40, 51), (50, 51), (92, 51), (7, 3)])
+def test_faint_paths_go_no_further_than_the_particles_of_a_shorter_run(step, records):
+    places = faint_steps(step, records)
+    assert places[-1] == min(step, records - 1) and places == sorted(set(places))
 
 
 def test_points_that_are_opened_become_a_density_to_explore(opened, wait, tmp_path):

@@ -128,8 +128,7 @@ class ExplorePage(PlanePage):
         particles = self.lab.particles
         if particles is None or not particles.ready:
             return None
-        stride = max(1, particles.spec.n_steps // FAINT_PLACES)
-        steps = [*range(0, self.lab.step, stride), min(self.lab.step, len(particles.paths) - 1)]
+        steps = faint_steps(self.lab.step, len(particles.paths))
         ways = particles.paths[steps, :FAINT_PATHS]
         return Paths(ways.transpose(1, 0, 2).astype(float), "x_t", 0.3, smooth=False)
 
@@ -167,3 +166,12 @@ class ExplorePage(PlanePage):
         away = np.linalg.norm(pixels - here, axis=1)
         if away.min() <= NEAR:
             self.sampleRequested.emit(int(away.argmin()))
+
+
+def faint_steps(step: int, records: int) -> list[int]:
+    """The records that a faint path goes through up to a step.
+
+    The particles may be those of a run before, with fewer records than the shown one.
+    """
+    last, stride = min(step, records - 1), max(1, (records - 1) // FAINT_PLACES)
+    return [*range(0, last, stride), last]
