@@ -25,7 +25,8 @@ class Facts:
 
     conditional: it takes a class or a prompt (text: a prompt); null: it can also do without;
     latent: its samples are no pictures yet; points: they are places of a few numbers. tokens: how
-    many it writes, one after the other; 0 where it removes noise.
+    many it writes, one after the other; 0 where it removes noise. distilled: it is told a scale of
+    guidance.
     """
 
     schedule: Schedule
@@ -37,6 +38,7 @@ class Facts:
     text: bool = False
     tokens: int = 0
     points: bool = False
+    distilled: bool = False
 
 
 NO_START = (
@@ -101,6 +103,7 @@ def idle(spec: RunSpec, facts: Facts) -> dict[str, str]:
         "rescale_space": spec.option("rescale") == 0 and "nothing is rescaled (rescale is 0)",
         "interval": spec.guidance.kind == "none" and "there is no guidance to limit",
         "noise_path": not _draws_noise(spec) and "this sampler adds no noise on its way",
+        "distilled_scale": not facts.distilled and "this model was taught no scale of guidance",
         "set_alpha_to_one": spec.option("compat") == "none" and "only compat=diffusers has it",
         "top_k": spec.by_token and spec.option("temperature") == 0 and _ALWAYS_LIKELIEST,
         **dict.fromkeys(("s_tmin", "s_tmax", "s_noise"), _churn_idle(spec)),

@@ -235,6 +235,17 @@ COMPAT = Option(
     source="diffusers 0.42, src/diffusers/schedulers",
 )
 
+DISTILLED_SCALE = Option(
+    name="distilled_scale",
+    title="Distilled γ",
+    default=3.5,
+    low=0.0,
+    high=100.0,
+    help="The guidance scale that a model was taught as one more input, at no more work (Flux "
+    "dev); classifier-free guidance comes on top of it.",
+    source="Meng et al. 2023, arXiv 2210.03142; Black Forest Labs 2024 (code: 3.5)",
+)
+
 RUN_OPTIONS = (
     CLIP,
     CLIP_RANGE,
@@ -248,6 +259,7 @@ RUN_OPTIONS = (
     SHIFT,
     TIMES,
     NOISE_PATH,
+    DISTILLED_SCALE,
     COMPAT,
 )
 """The options that every run has, whatever its sampler."""

@@ -14,7 +14,7 @@ from diffview.errors import InputError
 
 CARD_VERSION = 1
 LISTS = ("data_shape", "classes", "value_range", "vocabulary", "picture_shape", "notes")
-FLAGS = ("learned_variance", "whole_times", "latent", "needs_condition")
+FLAGS = ("learned_variance", "whole_times", "latent", "needs_condition", "distilled")
 UNTOLD = (
     *FLAGS, "text_tokens", "vocabulary", "picture_shape", "notes", "null_condition", "decoder"
 )  # fmt: skip
@@ -31,7 +31,7 @@ class ModelCard:
     text_tokens: how long a prompt it takes, 0 where it takes none; vocabulary: the only words it
     knows, empty where any text will do. notes: what is unusual about it, one a line.
     null_condition: what it is given in place of a class or prompt; decoder: what makes pictures of
-    its samples, and their scale.
+    its samples, and their scale. distilled: it is told a scale of guidance as one more input.
     """
 
     id: str
@@ -61,6 +61,7 @@ class ModelCard:
     notes: tuple[str, ...] = ()
     null_condition: str = ""
     decoder: str = ""
+    distilled: bool = False
 
     @property
     def samples(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, cast
 
 from diffview.engine.denoiser import Denoiser, TakesText
+from diffview.engine.options import DISTILLED_SCALE
 from diffview.engine.spec import Condition, RunSpec
 from diffview.errors import DiffviewError, InputError
 from diffview.models import words
@@ -89,6 +90,20 @@ class Model(Denoiser, Protocol):
     @property
     def card(self) -> ModelCard:
         """What the model is."""
+
+
+class TakesScale(Protocol):
+    """A model that was taught a scale of guidance as one more input."""
+
+    def at_scale(self, scale: float) -> Model:
+        """The same model, told `scale`; it shares the weights."""
+
+
+def told(model: Model, spec: RunSpec) -> Model:
+    """`model` as this recipe wants it told: at its distilled scale, if it takes one."""
+    if not model.card.distilled:
+        return model
+    return cast(TakesScale, model).at_scale(float(spec.option(DISTILLED_SCALE.name)))
 
 
 def condition_of(model: Model, spec: RunSpec) -> Tensor | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol, cast
 
 import torch
@@ -160,6 +162,12 @@ class NetworkDenoiser:
         if self.card.prediction == "edm":
             return preconditioning(level, self._sigma_data).noise
         return float(round(level.t)) if self.card.whole_times else level.t
+
+    def at_scale(self, scale: float) -> NetworkDenoiser:
+        """The same model whose network is told `scale`; see `conditions.TakesScale`."""
+        other = copy.copy(self)
+        other._network = partial(self._network, guidance_scale=scale)
+        return other
 
     rows_at_once: int | None = None
     """How many rows the network is given at once; None: all. Memory may be short."""

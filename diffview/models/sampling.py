@@ -71,8 +71,8 @@ def default(card: ModelCard, name: str) -> Any:
         own = {"sampler": next(iter(samplers.by_token())), "steps": card.tokens}
         return card.defaults.get(name, own[name])
     value = card.defaults.get(name, DEFAULTS[name])
-    if name == "options" and card.value_range != (-1.0, 1.0) and not card.by_token:
-        return {CLIP_RANGE.name: CLIP_RANGE.checked(card.value_range), **value}
+    if name == "options":
+        return {**range_of(card), **value}
     return min(value, card.schedule.T) if name == "steps" else value
 
 
@@ -160,6 +160,7 @@ def facts_of(card: ModelCard, *, guidable: bool = True) -> Facts:
         text=card.takes_text,
         tokens=card.tokens,
         points=len(card.data_shape) == 1 and not (card.latent or card.by_token),
+        distilled=card.distilled,
     )
 
 
@@ -223,6 +224,13 @@ def card_options(card: ModelCard, sampler: str) -> dict[str, Value]:
     return {name: value for name, value in default(card, "options").items() if name in declared}
 
 
+def range_of(card: ModelCard) -> dict[str, Value]:
+    """clip_range where the range of the data is not -1 to 1; a run keeps it if it clips."""
+    if card.by_token or card.value_range == (-1.0, 1.0):
+        return {}
+    return {CLIP_RANGE.name: CLIP_RANGE.checked(card.value_range)}
+
+
 def clip_for(card: ModelCard, guidance: Guidance) -> dict[str, Value]:
     """clip=clamp under a classifier where the range of the data is known; else nothing.
 
@@ -283,6 +291,7 @@ def records(
 
     from diffview.engine.run import run
 
+    model = conditions.told(model, spec)
     with torch.no_grad():
         condition = conditions.condition_of(model, spec)
         negative = conditions.negative_of(model, spec)

@@ -23,6 +23,7 @@ CHANGED = {
     "shift": 3.0,
     "times": "0.9, 0.7, 0.5, 0.1",
     "noise_path": "brownian",
+    "distilled_scale": 8.0,
     "set_alpha_to_one": False,
     "eta": 0.5,
     "variance": "large",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from diffview.engine.options import DISTILLED_SCALE
 from diffview.errors import InputError
 from diffview.models.card import ModelCard
 from diffview.models.hf import cards, schedule
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from diffview.models.network import NetworkDenoiser
 
 T5_TOKENS = 512
-DISTILLED_SCALE = 3.5
-"""What dev is told where the index says nothing else; the pipeline's own default."""
 SIDE = 128
 """Latent pixels of a side: the configuration does not say, the pipeline's default does."""
 
@@ -35,8 +34,11 @@ def describe(folder: Folder) -> ModelCard:
     notes = [
         "guidance was distilled into it; classifier-free guidance comes on top, at twice the work"
     ]
-    if transformer.config.get("guidance_embeds"):
-        notes.append(f"its own distilled guidance scale stays at {DISTILLED_SCALE}")
+    embeds = transformer.config.get("guidance_embeds", False)
+    if not isinstance(embeds, bool):
+        raise InputError(f"{transformer.path}: guidance_embeds {embeds!r} is not true or false")
+    if embeds:
+        notes.append("its distilled guidance is the option distilled_scale, at no more work")
     return cards.card(
         folder,
         schedule.read(
@@ -50,6 +52,7 @@ def describe(folder: Folder) -> ModelCard:
         picture_shape=cards.decoded(vae, shape),
         text_tokens=T5_TOKENS,
         guidance=1.0,
+        distilled=embeds,
         null_condition="an empty prompt (true CFG alone; its own guidance is distilled)",
         notes=notes,
     )
@@ -85,11 +88,13 @@ def load(folder: Folder, card: ModelCard, place: Place) -> NetworkDenoiser:
     packed = Packed(((T5_TOKENS, widths[0]), (widths[1],)))
     text_places = torch.zeros(T5_TOKENS, 3, device=device, dtype=dtype)
     places = _places(card.data_shape[1] // 2, card.data_shape[2] // 2).to(device, dtype)
-    embeds = bool(transformer.config.guidance_embeds)
+    embeds = card.distilled
 
-    def network(x_t: Any, t: Any, rows: Any) -> Any:
+    def network(
+        x_t: Any, t: Any, rows: Any, guidance_scale: float = float(DISTILLED_SCALE.default)
+    ) -> Any:
         states, pooled = (part.to(dtype) for part in packed.unpack(rows))
-        scale = torch.full((len(rows),), DISTILLED_SCALE, device=device) if embeds else None
+        scale = torch.full((len(rows),), guidance_scale, device=device) if embeds else None
         out = transformer(
             hidden_states=patched(x_t).to(dtype),
             timestep=t.to(dtype),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from diffview.errors import InputError
 from diffview.models import catalog, sampling
 
 STEPS = 4  # divides 1000, so that diffusers' trailing DDIM moves along its own grid
@@ -388,6 +389,26 @@ def test_flux_equals_its_pipeline(pipelines, edited, monkeypatch, name, change):
     assert (run.spec.sampler, run.spec.spacing) == ("flow_euler", "trailing")
     assert run.nfe == STEPS, "its guidance is distilled: one evaluation a step"
     close(run[STEPS].x_t, pipeline._unpack_latents(theirs, 16, 16, 2))
+
+
+@pytest.mark.parametrize("true_cfg", [1.0, 2.0])
+def test_the_distilled_scale_of_flux_is_an_option(opened, true_cfg):
+    """Of the estimates with the prompt and without one alike."""
+    pipeline, model = opened("flux")
+    start = noise(1, 4, 8, 8)
+    theirs = pipeline(
+        "a cat", negative_prompt="", true_cfg_scale=true_cfg, num_inference_steps=STEPS,
+        guidance_scale=8.0, height=16, width=16, output_type="latent",
+        latents=pipeline._pack_latents(start, 1, 4, 8, 8),
+    ).images  # fmt: skip
+    asked = {"guidance": true_cfg} if true_cfg > 1 else {}
+    run = ours(model, start, prompt="a cat", options={"distilled_scale": 8.0}, **asked)
+    close(run[STEPS].x_t, pipeline._unpack_latents(theirs, 16, 16, 2))
+
+
+def test_a_scale_is_refused_where_none_was_taught(opened):
+    with pytest.raises(InputError, match="distilled_scale: this model was taught no scale"):
+        ours(opened("schnell")[1], noise(1, 4, 8, 8), options={"distilled_scale": 8.0})
 
 
 def test_true_guidance_of_flux_equals_its_pipeline(opened):
