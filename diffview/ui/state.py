@@ -110,10 +110,16 @@ class Choices:
             condition=condition,
             negative=self.negative if guidance.kind == "cfg" else None,
             seeds=self.seeds,
-            options=self.options,
+            options=self._ranged(card),
         )
         # What is greyed out is kept here and takes no part in the run.
         return trimmed(spec, sampling.facts_of(card, guidable=guidable))
+
+    def _ranged(self, card: ModelCard) -> tuple[tuple[str, Value], ...]:
+        """The options; a run that clipped nothing has told nothing of the range of the data."""
+        if self.by_token:
+            return self.options
+        return tuple(sorted({**sampling.range_of(card), **dict(self.options)}.items()))
 
     def _guidance(self, condition: Condition, *, guidable: bool) -> Guidance:
         kind, steers = self.guidance_kind, condition is not None

@@ -84,6 +84,9 @@ def test_a_branch_diverges_or_not_from_where_it_left():
 def test_choices_of_options_are_barred_too():
     assert "learned no variance" in of(card(), sampler="ddpm").barred["variance"]["learned"]
     assert "latents" in of(card(latent=True)).barred["clip"]["clamp"]
+    points = dataclasses.replace(card(), data_shape=(2,))
+    assert set(of(points).barred["clip"]) == {"threshold"}
+    assert "no quantile" in of(points).barred["clip"]["threshold"]
     odd = of(card(), n_steps=61).barred
     assert "makes 62 times" in odd["compat"]["diffusers"]
     assert "compat" not in of(card(), n_steps=50).barred

@@ -161,6 +161,8 @@ def test_the_range_that_is_clipped_to_is_each_model_s_own():
     carried = state.adapted(chosen, card())
     assert (carried.option("clip"), carried.option("clip_range")) == ("clamp", "-1, 1")
     assert state.adapted(carried, halves).option("clip_range") == "0, 1"
+    opened = state.from_spec(state.defaults(halves).spec(halves))  # it clipped nothing
+    assert opened.with_option("clip", "clamp").spec(halves).finish().low == 0.0
 
 
 def test_a_negative_prompt_stays_with_models_of_text():

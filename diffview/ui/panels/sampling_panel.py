@@ -11,9 +11,10 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QGridLayout, QLabel, QSpinBox, QWidget
 
 from diffview.engine import samplers
-from diffview.engine.options import RUN_OPTIONS
+from diffview.engine.options import RUN_OPTIONS, Value
 from diffview.engine.spacings import SPACINGS
 from diffview.engine.spec import MAX_SAMPLES, declared_options
+from diffview.models import sampling
 from diffview.models.card import ModelCard
 from diffview.ui.outlook import Outlook
 from diffview.ui.panels import guidance_panel
@@ -98,6 +99,7 @@ class SamplingPanel(Card):
         self._knobs: dict[str, Knob] = {}
         self._shown_for = ""
         self._held_back = ""
+        self._own: dict[str, Value] = {}
         self._build()
         self._connect()
 
@@ -183,6 +185,7 @@ class SamplingPanel(Card):
     def show_model(self, card: ModelCard) -> None:
         """As many steps as the model's schedule has times, or tokens; the samplers of its kind."""
         self.steps.show_most(card.tokens or card.schedule.T)
+        self._own = sampling.range_of(card)
         infos = samplers.by_token() if card.by_token else samplers.every()
         with silent(self.sampler):
             if [self.sampler.itemData(row) for row in range(self.sampler.count())] != list(infos):
@@ -207,7 +210,8 @@ class SamplingPanel(Card):
         self._show_reasons(outlook)
         self._show_kind(choices)
         for name, knob in self._knobs.items():
-            knob.show_value(choices.option(name))
+            default = knob.option.default
+            knob.show_value(dict(choices.options).get(name, self._own.get(name, default)))
             knob.show_barred(outlook.barred.get(name, {}))
             knob.show_reason(outlook.idle.get(name, ""))
         self.fold.show_changed(self._changed(choices))
