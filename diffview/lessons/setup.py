@@ -27,6 +27,7 @@ OWN: Mapping[str, tuple[str, ...]] = {
     "guidance_bench": ("weight", "label"),
     "training": ("recipe",),
     "codebook": ("emoji", "picture"),
+    "plane": ("layers", "ground"),
 }
 """What is chosen in a workspace itself, by its name. Beside a `model` what is of a run, as the
 prompt and the label, is of that run."""

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QApplication, QLabel
 
 from diffview.engine import schedules
 from diffview.engine.spec import Guidance
+from diffview.errors import InputError
 from diffview.models import catalog, sampling
 from diffview.models.exact.grid import Grid
 from diffview.models.exact.mixture import points
@@ -120,7 +121,21 @@ def the_numbers_under_the_mouse_are_the_models_own(opened, wait):
     assert explore.plane._moving["probe"].ends[0] == pytest.approx(expected)
 
 
+def a_lesson_chooses_layers_and_gives_them_back(page):
+    before = page.arrangement
+    page.prepare({"layers": "estimate, samples", "ground": "energy"})()
+    assert page.explore.layers.on == {"estimate", "samples"}
+    assert "tweedie" in page.explore.plane._moving and page.explore.layers.ground == "energy"
+    page.prepare(before)()
+    assert page.arrangement == before
+    with pytest.raises(InputError, match="no layer 'arrows'; known are"):
+        page.prepare({"layers": "arrows"})
+    with pytest.raises(InputError, match="no ground 'mud'; known are density"):
+        page.prepare({"ground": "mud"})
+
+
 def layers_and_ground_can_be_chosen(opened, wait):
+    a_lesson_chooses_layers_and_gives_them_back(opened.page)
     explore = opened.page.explore
     settled(opened, wait)
     explore.plane.grab()

@@ -140,6 +140,11 @@ class ExplorePage(PlanePage):
         arrow = Arrows(place.x_t[None], place.x0_hat[None], "x0_hat", 1.0, 2.0, dots=True)
         self.plane.show_moving({"probe": arrow})
 
+    def show_layers(self, ground: str, on: frozenset[str]) -> None:
+        """Show these layers over this ground."""
+        self.layers.show_choice(ground, on)
+        self._on_layers()
+
     # -- asking -----------------------------------------------------------------------------------
 
     @Slot()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from PySide6.QtCore import Slot
@@ -16,6 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from diffview.errors import InputError
 from diffview.models import catalog
 from diffview.models.card import ModelCard
 from diffview.models.exact.mixture import Mixture
@@ -184,6 +186,27 @@ class PlaneWorkspace(Workspace):
     def page_in_front(self) -> str:
         """The one that is chosen; it is shown once there is something to show on it."""
         return self.name
+
+    @property
+    def arrangement(self) -> Mapping[str, str]:
+        """What is shown of the first page: its layers and its ground."""
+        layers = self.explore.layers
+        return {"layers": ", ".join(sorted(layers.on)), "ground": layers.ground}
+
+    def prepare(self, wanted: Mapping[str, str]) -> Callable[[], None]:
+        """See the base."""
+        bar = self.explore.layers
+        names = wanted.get("layers")
+        on = bar.on if names is None else frozenset(filter(None, map(str.strip, names.split(","))))
+        ground = wanted.get("ground", bar.ground)
+        unknown = sorted(on - bar.buttons.keys())
+        if unknown:
+            known = ", ".join(bar.buttons)
+            raise InputError(f"there is no layer '{unknown[0]}'; known are {known}")
+        if bar.combo.findData(ground) < 0:
+            known = ", ".join(str(bar.combo.itemData(row)) for row in range(bar.combo.count()))
+            raise InputError(f"there is no ground '{ground}'; known are {known}")
+        return lambda: self.explore.show_layers(ground, on)
 
     def go_to(self, name: str) -> None:
         """Bring a page to the front."""
