@@ -65,6 +65,8 @@ class Lab:
         self.first = 0
         self._losses: list[float] = []
         self._snapshots: list[Snapshot] = []
+        self._untold: list[float] = []
+        self._pace = 0.0, 0.0
         self._looking, self._kept_step = 0.0, -1
         if resumed:
             self.trainer.resume(kept.checkpoint)
@@ -106,23 +108,28 @@ class Lab:
         yield self.begun()
         left, started = list(self._moments()), time.monotonic()
         told = kept = started
-        self._looking, news = 0.0, list[float]()
+        self._looking, self._untold = 0.0, []
         if left and left[0] <= self.trainer.step:
             yield from self._look(left)
         for progress in self.trainer.run():
             self._losses.append(progress.loss)
-            news.append(progress.loss)
+            self._untold.append(progress.loss)
+            self._pace = progress.samples_per_second, progress.seconds_left
             now, done = time.monotonic(), progress.step == progress.steps
             if done or now - told >= TELL_SECONDS:
-                rate, remaining = progress.samples_per_second, progress.seconds_left
-                yield Trained(progress.step, np.array(news, np.float32), rate, remaining)
-                told, news = now, []
+                told = now
+                yield from self._tell()
             if left and progress.step >= left[0] and (done or self._may_look(started)):
                 yield from self._look(left)
             if now - kept >= KEEP_SECONDS:
                 yield self.keep()
                 kept = time.monotonic()
         yield self.keep()
+
+    def _tell(self) -> Iterator[Event]:
+        """The steps that were not told of yet; whoever stops here has not heard of them."""
+        yield Trained(self.trainer.step, np.array(self._untold, np.float32), *self._pace)
+        self._untold = []
 
     def _may_look(self, started: float) -> bool:
         return self._looking <= MOST_LOOKING * (time.monotonic() - started) + TELL_SECONDS
@@ -137,7 +144,9 @@ class Lab:
         yield Looked(snapshot)
 
     def look_now(self) -> Iterator[Event]:
-        """One more snapshot of where it stands, unless that was just taken."""
+        """The steps up to now, and a snapshot of where it stands, unless that was just taken."""
+        if self._untold:
+            yield from self._tell()
         if not self._snapshots or self._snapshots[-1].step != self.trainer.step:
             yield from self._look([])
 

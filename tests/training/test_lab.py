@@ -97,6 +97,19 @@ def test_pausing_and_resuming_from_the_disk_change_no_bit(make_lab):
     assert same(weights(again), weights(whole))
 
 
+def test_a_pause_tells_of_the_steps_that_were_not_told_yet(make_lab, monkeypatch):
+    monkeypatch.setattr(labs, "TELL_SECONDS", math.inf)
+    lab = make_lab()
+    events = lab.train()
+    while lab.trainer.step == 0:
+        next(events)
+    events.close()  # in the middle of a look
+    steps = lab.trainer.step
+    first, *_, looked = lab.look_now()
+    assert (first.step, len(first.losses), looked.snapshot.step) == (steps, steps, steps)
+    assert list(lab.look_now()) == []
+
+
 def test_the_first_and_the_last_step_are_looked_at(make_lab):
     looked = [e.snapshot for e in make_lab().train() if isinstance(e, Looked)]
     assert looked[0].step == 0 and looked[-1].step == 30

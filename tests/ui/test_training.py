@@ -128,10 +128,26 @@ def test_a_training_is_shown_to_its_end(lab, wait):
     assert lab.head.status.text() == "Done: step 20 of 20"
     assert [shot.step for shot in lab.snapshots.snapshots][-1] == 20
     assert len(lab.loss._losses) == 20
-    assert lab.samples._tiles.pixels.shape[0] == 1, "all points are one picture"
+    assert lab.samples.view._tiles.pixels.shape[0] == 1, "all points are one picture"
     assert lab.watched.views["eps_hat"]._tiles is not None
     assert lab.progress_card.numbers.text("step") == "20"
     assert lab.head.save.isEnabled() and lab.head.start.text() == "Start"
+
+
+def test_a_pause_shows_every_step_that_was_taken(lab, wait, qtbot):
+    train(lab, wait, samples=16 * ENDLESS)
+    for _ in range(3):
+        wait(lambda: lab.session.phase == "training")
+        before = lab._step
+        wait(lambda before=before: lab._step > before)
+        lab.head.start.click()
+        kept = []
+        lab.session.kept.connect(kept.append)
+        wait(lambda kept=kept: kept)
+        assert lab._step == kept[-1].step == lab.snapshots.snapshots[-1].step
+        lab.head.start.click()
+    lab.head.stop.click()
+    wait(lambda: lab.session.phase == "stopped")
 
 
 def test_pausing_stops_the_steps_and_keeps_a_checkpoint(lab, wait):
@@ -212,7 +228,7 @@ def test_the_slider_over_t_shows_the_noise_that_was_added(lab, wait):
 def test_a_recipe_without_levels_shows_its_sheet_and_says_so(lab, wait):
     train(lab, wait, "unseen")
     wait(lambda: lab.session.phase == "done")
-    assert lab.samples._tiles.pixels.shape == (1, 320, 320, 4)
+    assert lab.samples.view._tiles.pixels.shape == (1, 320, 320, 4)
     assert lab.levels.plot._message == "This recipe has no noise levels."
 
 
@@ -366,7 +382,7 @@ def test_the_curves_survive_both_themes_and_a_smaller_window(lab, wait):
     for name in ("light", "dark"):
         window.use_theme(name)
         field = theme.current().colour("field")
-        corner = lab.samples._tiles.pixels[0, 0, 0, :3]
+        corner = lab.samples.view._tiles.pixels[0, 0, 0, :3]
         assert corner.tolist() == [field.red(), field.green(), field.blue()]
     window.resize(1000, 700)
     lab.loss.log.click()
