@@ -286,7 +286,7 @@ def test_a_picture_is_encoded_noised_as_latents_and_seen_decoded(session, latent
     np.testing.assert_allclose(halved(values(latent.panes[1])), x_t / 2, atol=1e-5)
     np.testing.assert_allclose(halved(values(latent.panes[2])), x_t / 4, atol=1e-5)
     assert [pane._remark.text() for pane in latent.panes] == [
-        "decoded", f"t {level.t:g} · decoded", f"t {level.t:g} · decoded",
+        "decoded", f"t {level.t:g} · decoded", "decoded",
     ]  # fmt: skip
     norm = np.linalg.norm(x_t / 2 - x_0)
     assert float(latent.error_card.norm.text("norm")) == pytest.approx(norm, rel=1e-3)

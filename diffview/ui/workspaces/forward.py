@@ -381,9 +381,12 @@ class Forward(Workspace):
         self.looks.ask(self._states())
 
     def _remark(self, place: int, lens: str) -> str:
-        """The t of what a pane shows, and through what its latents are seen."""
-        answer = self._answer()
-        t = (None, self.levels.level.t, None if answer is None else answer.asked.level.t)[place]
+        """The t of what a pane shows, and through what its latents are seen; there is no room
+        for both beside the list, so the estimate's t is told where it lags behind."""
+        answer, here = self._answer(), self.levels.level.t
+        t = (None, here, None if answer is None else answer.asked.level.t)[place]
+        if place == 2 and t == here and lens:
+            t = None
         return " · ".join(part for part in ("" if t is None else f"t {t:g}", lens) if part)
 
     @Slot(object)
