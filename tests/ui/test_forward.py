@@ -180,8 +180,11 @@ def test_a_model_of_points_refuses_a_picture_in_words(
     flat = make_model(lambda x_t, t: 0.5 * x_t, id="flat", shape=(2,), classes=0, null=None)
     session.controller.add_source(make_source(flat))
     forward.take_picture(picture(tmp_path))
-    wait(lambda: "are no pictures" in notice(session))
-    assert session.window.isVisible()
+    wait(lambda: "are points, not pictures" in notice(session))
+    assert not forward.noising.reading, "it is read once a model can take it"
+    session.controller.choose_model("fake")
+    wait(lambda: forward.noising.x_0 is not None and not forward.noising.busy)
+    np.testing.assert_allclose(values(forward.panes[0]), np.full((1, 8, 8), 0.6), atol=1e-6)
 
 
 def test_without_a_run_it_says_what_to_do(make_session):

@@ -165,7 +165,8 @@ class Forward(Workspace):
         lacking = self._lacking()
         if lacking:
             self.desk.tell(Notice(lacking, "warning", topic=TOPIC))
-        self._given[OF_FILE].read()
+        else:
+            self._given[OF_FILE].read()
 
     def show_theme(self) -> None:
         """Symbols, rings and the plot in the present colours."""
