@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,21 @@ def edited(copied):
         return folder
 
     return edit
+
+
+@pytest.fixture
+def untouched(tmp_path, monkeypatch):
+    """No network, no marker file, no module from the folder."""
+    reached = []
+
+    def no_network(*args, **more):
+        reached.append(args)  # the error alone could be taken for one of the folder
+        raise AssertionError("something reached for the network")
+
+    monkeypatch.setattr(socket.socket, "connect", no_network)
+    monkeypatch.setattr(socket, "getaddrinfo", no_network)
+    monkeypatch.setenv("MARKER", str(tmp_path / "marker"))
+    yield
+    assert not reached
+    assert not (tmp_path / "marker").exists()
+    assert not {"my_pipe", "my_code", "modeling_evil"} & sys.modules.keys()
