@@ -54,6 +54,7 @@ class CommandPalette(QDialog):
         describe(self.edit, "Find a command", "Type a part of its name")
         self.list = QListWidget()
         self.list.setWordWrap(True)
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         describe(self.list, "Commands", "Enter does the marked one")
         body = QVBoxLayout(self)
         body.addWidget(self.edit)
@@ -67,11 +68,10 @@ class CommandPalette(QDialog):
     def _filter(self, text: str) -> None:
         words = text.casefold().split()
         self.list.clear()
-        for action in self._actions:
-            name = action.text().replace("&", "")
-            keys = action.shortcut().toString()
-            if all(word in f"{name} {action.toolTip()}".casefold() for word in words):
-                self.list.addItem(_item(action, name, keys))
+        found = [action for action in self._actions if _says(_told(action), words)]
+        # Those called so come before those whose help says so, each in the order of the menus.
+        for action in sorted(found, key=lambda action: not _says(_name(action), words)):
+            self.list.addItem(_item(action))
         self._mark(0, 1)
 
     def _mark(self, row: int, step: int) -> None:
@@ -102,12 +102,24 @@ class CommandPalette(QDialog):
         return super().eventFilter(watched, event)
 
 
-def _item(action: QAction, name: str, keys: str) -> QListWidgetItem:
+def _says(text: str, words: Sequence[str]) -> bool:
+    return all(word in text.casefold() for word in words)
+
+
+def _name(action: QAction) -> str:
+    return action.text().replace("&", "")
+
+
+def _told(action: QAction) -> str:
+    return f"{_name(action)} {action.toolTip()}"
+
+
+def _item(action: QAction) -> QListWidgetItem:
     """A command in the palette; one that cannot be done now is greyed, with the reason."""
-    parts = [name, keys]
+    text = "  ·  ".join(filter(None, (_name(action), action.shortcut().toString())))
     if not action.isEnabled():
-        parts.append(f"not now: {action.property(WHY) or 'it has nothing to act on'}")
-    item = QListWidgetItem("  ·  ".join(filter(None, parts)))
+        text += f"\nnot now: {action.property(WHY) or 'it has nothing to act on'}"
+    item = QListWidgetItem(text)
     item.setData(ACTION_ROLE, action)
     item.setToolTip(action.toolTip())
     if not action.isEnabled():

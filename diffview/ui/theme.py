@@ -336,6 +336,7 @@ QListView:focus, QTreeView:focus, QTableView:focus { border-color: $accent; }
 QListView::item { min-height: 26px; padding: 0 8px; border-radius: 6px; }
 QListView::item:hover { background: $field_hover; }
 QListView::item:selected { background: $selection; color: $text; }
+QListView::item:disabled { color: $disabled; background: transparent; }
 QHeaderView::section { background: $panel; color: $muted; border: none; padding: 4px; }
 
 QCheckBox, QRadioButton { spacing: 7px; background: transparent; }

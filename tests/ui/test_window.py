@@ -327,6 +327,8 @@ def test_the_palette_shows_a_command_that_cannot_be_done_now_greyed_with_the_rea
     assert item.text().endswith("not now: this run is no branch: it has left no other")
     QTest.keyClick(palette.edit, Qt.Key.Key_Return)
     assert palette.isVisible() and session.controller.branches.shown.leave is None
+    palette.edit.setText("run")
+    assert palette.list.currentItem().text().startswith("Run"), "it is called so, others say so"
     palette.edit.clear()
     QTest.keyClick(palette.edit, Qt.Key.Key_Up)  # never onto what is greyed
     for _ in range(palette.list.count()):
