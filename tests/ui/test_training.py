@@ -203,7 +203,7 @@ def test_scrubbing_back_stays_there_and_the_end_follows(lab, wait):
     wait(lambda: len(lab.snapshots.snapshots) > 2)
     lab.snapshots.go_to(0)
     count = len(lab.snapshots.snapshots)
-    assert lab._shown_step.text() == "after step 0"
+    assert lab.samples.step.text() == "after step 0"
     wait(lambda: len(lab.snapshots.snapshots) > count)
     assert lab.snapshots.index == 0
     lab.snapshots.go_to(10**6)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Qt, Slot
+from PySide6.QtCore import Slot
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout
+from PySide6.QtWidgets import QGridLayout, QVBoxLayout
 
 from diffview.errors import InputError
 from diffview.exporters.place import safe_name
@@ -17,23 +17,19 @@ from diffview.models import catalog
 from diffview.training import look
 from diffview.training.events import Begun, Kept, Snapshot, Trained, Watched
 from diffview.training.kept import KeptTraining
-from diffview.ui import guide_source, theme
+from diffview.ui import guide_source
 from diffview.ui.desk import Desk
 from diffview.ui.jobs import source_of
-from diffview.ui.panels.card import FittingLabel, describe
 from diffview.ui.panels.loss_panels import LevelLossPanel, LossPanel
 from diffview.ui.panels.training_cards import OrderCard, ProgressCard, duration
 from diffview.ui.panels.training_head import TrainingHead
+from diffview.ui.panels.training_samples import SamplesPanel
 from diffview.ui.panels.watched_panel import WatchedPanel, colours
 from diffview.ui.snapshot_timeline import SnapshotTimeline
 from diffview.ui.state import Activity, Notice
 from diffview.ui.training_questions import Questions
 from diffview.ui.training_session import TrainingSession
-from diffview.ui.views.grid_view import PADDING, GridView
 from diffview.ui.workspaces import Workspace, workspace
-
-LEAST_SIDE = 96
-"""Of a picture of points (px)."""
 
 
 @workspace(
@@ -65,14 +61,11 @@ class Training(Workspace):
     def _build(self) -> None:
         self.order_card, self.progress_card = OrderCard(), ProgressCard()
         self.cards = (self.order_card, self.progress_card)
-        self.head, self.samples, self.watched = TrainingHead(), GridView(), WatchedPanel()
+        self.head, self.samples, self.watched = TrainingHead(), SamplesPanel(), WatchedPanel()
         self.loss, self.levels = LossPanel(), LevelLossPanel()
-        describe(self.samples, "Samples", "Always from the same seeds, by 16 steps of DDIM "
-                 "without guidance, classes in turn. Click one: the film strip follows it",
-                 "trainingSamples")  # fmt: skip
         grid = QGridLayout()
         grid.setSpacing(6)
-        panels = (self._samples_panel(), self.watched, self.loss, self.levels)
+        panels = (self.samples, self.watched, self.loss, self.levels)
         for place, panel in enumerate(panels):
             grid.addWidget(panel, place // 2, place % 2)
         for side in (0, 1):
@@ -83,24 +76,6 @@ class Training(Workspace):
         body.setSpacing(6)
         body.addWidget(self.head)
         body.addLayout(grid, 1)
-
-    def _samples_panel(self) -> QFrame:
-        panel = QFrame()
-        panel.setProperty("card", True)
-        title = QLabel("Samples")
-        title.setProperty("role", "heading")
-        self._shown_step = FittingLabel()
-        self._shown_step.setProperty("role", "muted")
-        self._shown_step.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        head = QHBoxLayout()
-        head.addWidget(title)
-        head.addWidget(self._shown_step, 1)
-        body = QVBoxLayout(panel)
-        body.setContentsMargins(10, 8, 10, 8)
-        body.setSpacing(4)
-        body.addLayout(head)
-        body.addWidget(self.samples, 1)
-        return panel
 
     def _connect(self) -> None:
         session = self.session
@@ -119,8 +94,7 @@ class Training(Workspace):
         session.settled.connect(self._on_settled)
         session.noticed.connect(self.desk.store.noticed)
         self.snapshots.chosen.connect(self._on_snapshot)
-        self.samples.sampleSelected.connect(self._on_sample)
-        self.samples.viewportRequested.connect(self.samples.show_viewport)
+        self.samples.view.sampleSelected.connect(self._on_sample)
         self.watched.placeChanged.connect(self._show_place)
         self.loss.stepRequested.connect(self.snapshots.go_near)
         self.loss.smoothed.connect(self._show_loss)
@@ -138,7 +112,7 @@ class Training(Workspace):
 
     def show_theme(self) -> None:
         """Points, rings and curves in the present colours."""
-        self.samples.show_role(theme.current().colour("x0_hat"))
+        self.samples.show_theme()
         self.watched.show_theme()
         for panel in (self.loss, self.levels):
             panel.plot.show_theme()
@@ -148,7 +122,7 @@ class Training(Workspace):
     def do(self, command: str) -> bool:
         """Zoom is the samples' own."""
         if command == "reset_zoom":
-            self.samples.reset_viewport()
+            self.samples.view.reset_viewport()
         return command == "reset_zoom"
 
     def may_close(self) -> bool:
@@ -271,7 +245,7 @@ class Training(Workspace):
     @Slot(int)
     def _on_sample(self, sample: int) -> None:
         self._sample = sample
-        self.samples.show_selection(sample)
+        self.samples.view.show_selection(sample)
         self.snapshots.redraw()
 
     @Slot(object)
@@ -380,17 +354,7 @@ class Training(Workspace):
         self._show_loss()
 
     def _show_samples(self, snapshot: Snapshot | None) -> None:
-        if snapshot is None:
-            self.samples.show_tiles(None)
-            self.samples.show_message("Samples appear here while it learns")
-            self._shown_step.setText("")
-            return
-        room = min(self.samples.width(), self.samples.height()) - 2 * PADDING
-        side = int(max(LEAST_SIDE, room * self.samples.devicePixelRatioF()))
-        tiles = look.samples_tiles(snapshot, self._watched, colours(), side)
-        self.samples.show_tiles(tiles)
-        self.samples.show_selection(self._sample)
-        self._shown_step.setText(f"after step {snapshot.step:,}")
+        self.samples.show_snapshot(snapshot, self._watched, self._sample)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Points are drawn as large as there is room."""
