@@ -114,7 +114,7 @@ class VerdictCard(Card):
         self.words.setWordWrap(True)
         self.words.setObjectName("benchWords")
         self.words.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.words.setMinimumHeight(7 * self.words.fontMetrics().lineSpacing())
+        self.words.setMinimumHeight(8 * self.words.fontMetrics().lineSpacing())
         self._values: dict[str, tuple[QLabel, QLabel]] = {}
         self.body.addWidget(self.title)
         self.body.addLayout(self._build_table())
