@@ -15,6 +15,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from diffview.errors import InputError
+from diffview.frames.picture_file import MAX_PIXELS
 
 KEY = "diffview"
 """The name under which a file keeps its recipe, where its kind has names."""
@@ -22,7 +23,6 @@ KEY = "diffview"
 MAX_TEXT = 1_000_000
 """Bytes a recipe may take; one of 4096 samples takes about 80,000."""
 
-MAX_PIXELS = 64_000_000
 IMAGE_DESCRIPTION = 0x010E
 KINDS = "PNG, APNG, GIF, WebP, MP4, recipe.json, .dvsession and .safetensors"
 

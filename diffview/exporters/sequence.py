@@ -12,7 +12,7 @@ from diffview.frames import pixels, points, quantities
 from diffview.frames.compose import POLICIES, ViewState, compose
 from diffview.frames.lens import Lens
 from diffview.frames.pixels import Uint8
-from diffview.frames.sheet import Layout, columns_for, sheet
+from diffview.frames.sheet import Layout, check_size, columns_for, sheet, sheet_size
 
 AUTOMATIC_SIZE = 512
 """About how many pixels the longer side of one grid gets where no scale is given."""
@@ -66,6 +66,20 @@ class Sheets:
             guidance_scale=selection.guidance_scale,
         )
         self._layout = layout(trajectory, selection, lens)
+        check_size(self.size)
+
+    @property
+    def scale(self) -> int:
+        """The factor by which every pixel is magnified."""
+        return self._layout.scale
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of each picture, in pixels."""
+        together = points.are_points(self._trajectory.data_shape)
+        batch = 1 if together else self._trajectory.spec.batch
+        height, width = tile_size(self._trajectory, self._lens)
+        return sheet_size(batch, height, width, len(self._view.quantities), self._layout)
 
     @property
     def steps(self) -> Sequence[int]:
@@ -107,14 +121,19 @@ def automatic_scale(trajectory: Trajectory, selection: Selection, lens: Lens | N
     together = points.are_points(trajectory.data_shape)
     count = 1 if together or selection.sample is not None else trajectory.spec.batch
     columns = selection.columns or columns_for(count)
-    if together:
-        height = width = points.SIDE
-    elif lens is None:
-        height, width = pixels.as_pictures(trajectory[0].x_t[:1]).shape[1:3]
-    else:
-        height, width = lens.shape[-2:]
+    height, width = tile_size(trajectory, lens)
     side = int(max(columns * width, math.ceil(count / columns) * height))
     return max(1, min(MAX_SCALE, round(AUTOMATIC_SIZE / side)))
+
+
+def tile_size(trajectory: Trajectory, lens: Lens | None = None) -> tuple[int, int]:
+    """(height, width) of one sample's picture at scale 1; all points share one."""
+    if points.are_points(trajectory.data_shape):
+        return points.SIDE, points.SIDE
+    if lens is not None:
+        return int(lens.shape[-2]), int(lens.shape[-1])
+    height, width = pixels.as_pictures(trajectory[0].x_t[:1]).shape[1:3]
+    return height, width
 
 
 def _policies(selection: Selection) -> tuple[str, ...]:

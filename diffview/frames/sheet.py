@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from diffview.errors import InputError
 from diffview.frames import quantities
 from diffview.frames.compose import Frame
+from diffview.frames.picture_file import MAX_PIXELS
 from diffview.frames.pixels import Uint8
 
 MAX_SIDE = 16_384
@@ -35,6 +36,8 @@ class Layout:
 
 def sheet(frame: Frame, layout: Layout) -> Uint8:
     """(H, W, 3) uint8. Raises InputError when the picture would be too large."""
+    tiles = frame.tiles[0].pixels
+    check_size(sheet_size(len(tiles), tiles.shape[1], tiles.shape[2], len(frame.tiles), layout))
     grids = [_grid(tiles.pixels[..., :3], layout) for tiles in frame.tiles]
     picture = _beside(grids, layout)
     if layout.caption:
@@ -43,15 +46,24 @@ def sheet(frame: Frame, layout: Layout) -> Uint8:
 
 
 def sheet_size(batch: int, height: int, width: int, shown: int, layout: Layout) -> tuple[int, int]:
-    """(width, height) in pixels of a sheet without caption, before any is drawn."""
+    """(width, height) in pixels of a sheet, before any is drawn."""
     count = 1 if layout.sample is not None else batch
     columns = layout.columns or columns_for(count)
     rows = math.ceil(count / columns)
     wide = columns * width * layout.scale + (columns - 1) * layout.gap
     high = rows * height * layout.scale + (rows - 1) * layout.gap
-    return shown * wide + (
-        shown - 1
-    ) * 4 * layout.gap + 2 * layout.margin, high + 2 * layout.margin
+    width = shown * wide + (shown - 1) * 4 * layout.gap + 2 * layout.margin
+    height = high + 2 * layout.margin
+    return width, height + (_caption_height(width) if layout.caption else 0)
+
+
+def check_size(size: tuple[int, int]) -> None:
+    """Raises InputError for a (width, height) that is too large to be drawn."""
+    if max(size) > MAX_SIDE or size[0] * size[1] > MAX_PIXELS:
+        raise InputError(
+            f"a picture of {size[0]} x {size[1]} pixels is too large (at most {MAX_SIDE} a side "
+            f"and {MAX_PIXELS // 1_000_000} million in all): choose a smaller scale or one sample"
+        )
 
 
 def columns_for(count: int, aspect: float = 1.0) -> int:
@@ -64,12 +76,6 @@ def _grid(tiles: Uint8, layout: Layout) -> Uint8:
         if not 0 <= layout.sample < len(tiles):
             raise InputError(f"there is no sample {layout.sample}; the run has {len(tiles)}")
         tiles = tiles[layout.sample : layout.sample + 1]
-    size = sheet_size(len(tiles), tiles.shape[1], tiles.shape[2], 1, layout)
-    if max(size) > MAX_SIDE:
-        raise InputError(
-            f"a picture of {size[0]} x {size[1]} pixels is too large (at most {MAX_SIDE} a side): "
-            "choose a smaller scale or one sample"
-        )
     columns = layout.columns or columns_for(len(tiles))
     rows = math.ceil(len(tiles) / columns)
     height, width = tiles.shape[1] * layout.scale, tiles.shape[2] * layout.scale
@@ -114,9 +120,13 @@ def _beside(grids: list[Uint8], layout: Layout) -> Uint8:
     return out
 
 
+def _caption_height(width: int) -> int:
+    return max(18, min(40, width // 24))
+
+
 def _captioned(picture: Uint8, frame: Frame, layout: Layout) -> Uint8:
     """The picture with a line below: what is shown, the step, t and γ."""
-    height = max(18, min(40, picture.shape[1] // 24))
+    height = _caption_height(picture.shape[1])
     strip = Image.new("RGB", (picture.shape[1], height), layout.background)
     draw = ImageDraw.Draw(strip)
     font = ImageFont.load_default(size=height * 0.55)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,8 @@ from diffview.ui.panels.card import describe, labelled
 from diffview.ui.state import Look
 
 PREVIEW = 300
+PREVIEW_SIDE = 1200
+"""Pixels of the longer side that are drawn for it, where magnifying makes more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,8 +260,8 @@ class ExportDialog(QDialog):
         self.format_options.show_for(chosen)
         try:
             sheets = Sheets(self._run, self.selection(), self._lens)
-            self._picture = sheets[0]
-            height, width = self._picture.shape[:2]
+            self._picture = self._small(sheets)[0]
+            width, height = sheets.size
             self.size_label.setText(f"{len(sheets)} frames of {width} × {height} pixels")
             self._say("" if chosen else "Choose at least one format.")
             self.start.setEnabled(bool(chosen) and not self._running)
@@ -269,6 +271,13 @@ class ExportDialog(QDialog):
             self._say(str(error))
             self.start.setEnabled(False)
         self._show_picture()
+
+    def _small(self, sheets: Sheets) -> Sheets:
+        """The same pictures, less magnified where nobody could see it: drawing takes time."""
+        scale = max(1, sheets.scale * PREVIEW_SIDE // max(sheets.size))
+        if scale >= sheets.scale:
+            return sheets
+        return Sheets(self._run, replace(self.selection(), scale=scale), self._lens)
 
     def _show_picture(self) -> None:
         if self._picture is None:

@@ -104,3 +104,24 @@ def test_steps_that_come_later_are_not_in(make_run):
     sheets = Sheets(run, Selection())
     run.append(run[6])
     assert len(sheets) == 7
+
+
+@pytest.mark.parametrize(
+    ("shape", "batch", "selection"),
+    [
+        ((3, 7, 5), 6, Selection(scale=3, caption=True)),
+        ((1, 8, 8), 5, Selection(("xt", "x0hat", "eps"), scale=2, columns=2)),
+        ((1, 8, 8), 5, Selection(("xt",), sample=4)),
+        ((2,), 9, Selection(("xt", "x0hat"), scale=2)),
+    ],
+)
+def test_the_size_is_known_before_anything_is_drawn(make_run, shape, batch, selection):
+    sheets = Sheets(make_run(shape=shape, batch=batch), selection)
+    assert sheets[1].shape == (*sheets.size[::-1], 3)
+
+
+def test_a_picture_of_more_pixels_than_can_be_opened_again_is_refused_at_once(make_run):
+    with pytest.raises(InputError, match="32776 x 16384 pixels is too large.*a smaller scale"):
+        Sheets(make_run(shape=(2,), batch=4), Selection(scale=64))
+    with pytest.raises(InputError, match="16000 x 4800 pixels is too large.* 64 million"):
+        Sheets(make_run(shape=(1, 75, 250), batch=1), Selection(("xt",), scale=64))

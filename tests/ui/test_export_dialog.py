@@ -13,6 +13,8 @@ from PySide6.QtWidgets import QDialog
 from diffview import exporters
 from diffview.engine import session as sessions
 from diffview.exporters import job, recipe
+from diffview.exporters.sequence import Sheets
+from diffview.ui.export_dialog import PREVIEW_SIDE
 from diffview.ui.files import fresh
 
 
@@ -116,6 +118,14 @@ def test_the_preview_is_drawn_and_follows_the_choices(dialog):
     assert not dialog.preview.pixmap().isNull()
     dialog.scale.setValue(5)
     assert dialog.size_label.text() != before
+
+
+def test_a_large_picture_is_previewed_small_and_exported_as_large_as_told(dialog):
+    dialog.scale.setValue(64)
+    width, height = Sheets(dialog._run, dialog.selection()).size
+    assert width > 2 * PREVIEW_SIDE
+    assert max(dialog._picture.shape) <= PREVIEW_SIDE
+    assert f"of {width} × {height} pixels" in dialog.size_label.text()
 
 
 def test_without_a_format_nothing_can_be_started(dialog):
