@@ -86,7 +86,9 @@ def _row(entry: Entry) -> tuple[str, ...]:
         "x".join(map(str, card.data_shape)),
         str(len(card.classes) or "-"),
         card.prediction,
-        f"{card.schedule.name}, T {card.schedule.T}" if card.samples else "-",
+        f"{card.schedule.name}, T {card.schedule.T}"
+        if card.samples and not card.by_token
+        else "-",
         f"{card.parameters / 1e6:.2f} M" if card.parameters else "-",
         card.licence or "-",
         "sample" if card.samples else "judge",

@@ -25,6 +25,14 @@ def test_models_lists_what_can_be_run_as_a_table(bundle, capsys):
     assert head.index("LICENCE") == row.index("MIT")
 
 
+def test_a_model_that_writes_tokens_has_no_schedule_in_the_table(writers, capsys, monkeypatch):
+    entry = catalog.entry(writers / "pixel.safetensors", bundled=True)
+    monkeypatch.setattr(catalog, "bundled", lambda: (entry,))
+    assert main(["models"]) == 0
+    head, row = capsys.readouterr().out.splitlines()
+    assert row[head.index("SCHEDULE") :].split()[0] == "-"
+
+
 def test_models_as_json_is_one_object_a_line(bundle, capsys):
     assert main(["models", "--json"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
