@@ -121,7 +121,7 @@ def test_the_size_is_known_before_anything_is_drawn(make_run, shape, batch, sele
 
 
 def test_a_picture_of_more_pixels_than_can_be_opened_again_is_refused_at_once(make_run):
-    with pytest.raises(InputError, match="32776 x 16384 pixels is too large.*a smaller scale"):
+    with pytest.raises(InputError, match=r"32776 x 16384 pixels is too large.*a smaller scale"):
         Sheets(make_run(shape=(2,), batch=4), Selection(scale=64))
-    with pytest.raises(InputError, match="16000 x 4800 pixels is too large.* 64 million"):
+    with pytest.raises(InputError, match=r"16000 x 4800 pixels is too large.* 64 million"):
         Sheets(make_run(shape=(1, 75, 250), batch=1), Selection(("xt",), scale=64))
