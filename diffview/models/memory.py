@@ -8,6 +8,7 @@ is added up.
 from __future__ import annotations
 
 import logging
+import sys
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -88,6 +89,20 @@ def foreseen(parameters: int, dtype: str, device: torch.device | None = None) ->
     where = "of memory" if device is None or device.type == "cpu" else f"on {device}"
     left = "" if room is None else f", {gigabytes(room)} {where} are free"
     return f"Weights {gigabytes(need)} as {dtype}{left}"
+
+
+def device_of(choice: str) -> torch.device | None:
+    """The GPU that a choice of auto, cuda or cuda:N means; None for the computer's own memory.
+
+    Neither torch is imported for it nor a GPU woken: before either there is None.
+    """
+    if "torch" not in sys.modules or not (choice == "auto" or choice.startswith("cuda")):
+        return None
+    import torch
+
+    if not (torch.cuda.is_available() and torch.cuda.is_initialized()):
+        return None
+    return torch.device("cuda" if choice == "auto" else choice)
 
 
 def check_weights(parameters: int, itemsize: int, device: torch.device, name: str) -> None:

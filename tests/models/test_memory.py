@@ -112,3 +112,16 @@ def test_what_is_free_is_told_of_the_device_that_is_chosen(monkeypatch):
     monkeypatch.setattr(memory, "free", lambda device: 24 * 10**9 if device.type == "cuda" else 1)
     told = memory.foreseen(10**9, "auto", torch.device("cuda", 0))
     assert told == "Weights 4.0 GB as float32, 24.0 GB on cuda:0 are free"
+
+
+@pytest.mark.parametrize(
+    ("choice", "awake", "found"),
+    [("cpu", True, None), ("mps", True, None), ("auto", False, None), ("cuda", False, None),
+     ("auto", True, torch.device("cuda")), ("cuda:1", True, torch.device("cuda", 1))],
+)  # fmt: skip
+def test_a_gpu_is_asked_what_it_has_free_only_where_it_is_in_use(
+    monkeypatch, choice, awake, found
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: awake)
+    assert memory.device_of(choice) == found

@@ -169,7 +169,8 @@ class ModelPanel(Card):
             self.numbers.addItems(list(numbers))
             self.numbers.setCurrentText(dtype)
         self.numbers.setEnabled(len(numbers) > 1)
-        text = memory.foreseen(card.parameters, dtype if len(numbers) > 1 else "float32")
+        kind = dtype if len(numbers) > 1 else "float32"
+        text = memory.foreseen(card.parameters, kind, memory.device_of(device))
         if room is not None:
             text += f". {memory.gigabytes(room.per_sample)} for each sample at work, "
             text += f"{room.samples} at once"
