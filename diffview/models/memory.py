@@ -100,7 +100,8 @@ def device_of(choice: str) -> torch.device | None:
         return None
     import torch
 
-    if not (torch.cuda.is_available() and torch.cuda.is_initialized()):
+    cuda: Any = torch.cuda  # in part untyped
+    if not (cuda.is_available() and cuda.is_initialized()):
         return None
     return torch.device("cuda" if choice == "auto" else choice)
 
