@@ -53,8 +53,9 @@ def drawn(record: StepRecord, quantity: Quantity, policy: str) -> tuple[Uint8, F
     picture = scatter(_square(extent), FRAME, blank(GROUND, SIDE), extent=extent)
     colour = COLOURS.get(quantity.name, PLAIN)
     if quantity.signed:
-        ends = places + values * (ARROW / quantity.extent(record))
-        picture = scatter(_lines(places, ends), colour, picture, extent=extent)
+        known = np.isfinite(values).all(axis=1)
+        ends = places[known] + values[known] * (ARROW / quantity.extent(record))
+        picture = scatter(_lines(places[known], ends), colour, picture, extent=extent)
         colour = PLAIN
     picture = scatter(places, colour, picture, extent=extent)
     return picture[None], _counts(places, extent)[None, :, :, None]

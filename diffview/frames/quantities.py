@@ -59,10 +59,15 @@ class Quantity:
         return replace(self, title=title, help=help) if by_token else self
 
 
+_too_large_is_infinite = np.errstate(over="ignore", invalid="ignore")
+"""A diverging run is looked at up to the last step that is finite, whatever follows from it."""
+
+
 def _unguided(record: StepRecord) -> Float32:
     return record.x0_hat if record.base is None else record.base
 
 
+@_too_large_is_infinite
 def _conditional(record: StepRecord) -> Float32:
     if record.base is None or record.direction is None:
         return record.x0_hat
@@ -73,12 +78,14 @@ def _direction(record: StepRecord) -> Float32:
     return np.zeros_like(record.x0_hat) if record.direction is None else record.direction
 
 
+@_too_large_is_infinite
 def _eps(record: StepRecord) -> Float32:
     if record.level.sigma == 0:
         return np.zeros_like(record.x_t)
     return np.asarray(eps_from_x0(record.x_t, _behind_eps(record), record.level), np.float32)
 
 
+@_too_large_is_infinite
 def _score(record: StepRecord) -> Float32:
     if record.level.sigma == 0:
         return np.zeros_like(record.x_t)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from diffview.engine.levels import NoiseLevel
-from diffview.engine.spec import RunSpec
+from diffview.engine.spec import Guidance, RunSpec
 from diffview.engine.trajectory import StepRecord, Trajectory
 from diffview.errors import InputError
 from diffview.exporters.sequence import Selection, Sheets
@@ -96,3 +96,14 @@ def test_an_exported_sheet_has_one_picture_for_each_quantity():
 def test_other_samples_are_not_taken_for_points():
     assert points.are_points((2,))
     assert not any(points.are_points(shape) for shape in [(3,), (1, 2), (2, 2), (1, 28, 28)])
+
+
+@pytest.mark.parametrize("quantity", ["xt", "x0hat", "eps", "score", "diff"])
+@pytest.mark.parametrize("shape", [(2,), (1, 4, 4)])
+def test_a_run_that_is_about_to_diverge_is_still_drawn(quantity, shape):
+    huge = np.full((2, *shape), 3e38, np.float32)
+    run = Trajectory(RunSpec("m", n_steps=1, guidance=Guidance("cfg", 9.0), seeds=(0, 1)), shape)
+    level = NoiseLevel(t=1.0, alpha=0.999, sigma=1e-3)
+    run.append(StepRecord(0, level, huge, -huge, None, huge, -huge, 1, 0.0))
+    tiles = shown(run, quantity, "stretch")
+    assert tiles.pixels.dtype == np.uint8 and len(tiles.pixels)

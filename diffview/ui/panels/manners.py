@@ -13,6 +13,7 @@ from typing import cast
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit, QWidget
+from shiboken6 import isValid
 
 OF_NUMBERS = set("0123456789+-.,eE")
 OF_TEXT = {
@@ -33,7 +34,8 @@ def teach(widget: QWidget) -> None:
         widget.installEventFilter(_Manners(widget))
     if isinstance(widget, QAbstractSpinBox):
         edit = _edit_of(widget)
-        widget.editingFinished.connect(lambda: edit.setModified(False))
+        # A field that is deleted while it has the focus says once more that editing is finished.
+        widget.editingFinished.connect(lambda: isValid(edit) and edit.setModified(False))
 
 
 class _Manners(QObject):
