@@ -8,6 +8,7 @@ panel unless the field under it has the focus.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import cast
 
 from PySide6.QtCore import QEvent, QObject, Qt
@@ -34,8 +35,12 @@ def teach(widget: QWidget) -> None:
         widget.installEventFilter(_Manners(widget))
     if isinstance(widget, QAbstractSpinBox):
         edit = _edit_of(widget)
-        # A field that is deleted while it has the focus says once more that editing is finished.
-        widget.editingFinished.connect(lambda: isValid(edit) and edit.setModified(False))
+        widget.editingFinished.connect(partial(_forget_typing, edit))
+
+
+def _forget_typing(edit: QLineEdit) -> None:
+    if isValid(edit):  # a field deleted while it has the focus says once more that it is finished
+        edit.setModified(False)
 
 
 class _Manners(QObject):
