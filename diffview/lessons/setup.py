@@ -64,6 +64,12 @@ class Setup:
         return self.settings.get("model", "")
 
     @property
+    def models(self) -> tuple[str, ...]:
+        """The ids of all models that are wanted: the one that runs, those of a race."""
+        names = (self.model, *self.settings.get("pair", "").split(","))
+        return tuple(name.strip() for name in names if name.strip())
+
+    @property
     def guide(self) -> str:
         """The id of the classifier or the weaker model that guides, "" for none."""
         return self.settings.get("guide", "")

@@ -17,6 +17,7 @@ from diffview.lessons.setup import Setup
 from diffview.models.card import ModelCard
 from diffview.ui import state, workspaces
 from diffview.ui.panels.lesson_dock import LessonDock
+from diffview.ui.racing import SHOWN_RUN
 from diffview.ui.runs import Pending
 from diffview.ui.state import Choices, Look, Notice, Pane
 
@@ -235,8 +236,9 @@ class Teaching(QObject):
         shelf = self._store.shelf
         if setup.workspace and setup.workspace not in workspaces.every():
             return f"there is no workspace '{setup.workspace}'"
-        if setup.model and setup.model not in shelf.sources:
-            return f"the model '{setup.model}' is not here: open its file first (Ctrl+O)"
+        for name in setup.models:
+            if name not in {*shelf.sources, SHOWN_RUN}:
+                return f"the model '{name}' is not here: open its file first (Ctrl+O)"
         if setup.guide and setup.guide not in {**shelf.guides, **shelf.sources}:
             return f"the guide '{setup.guide}' is not here: open its file first (Ctrl+O)"
         return ""

@@ -46,6 +46,11 @@ workspace: forward
 model: nobody-has-it
 ```
 
+```setup Half of it
+workspace: race
+pair: fake, nobody-has-it
+```
+
 ```question
 Why?
 ---
@@ -279,13 +284,14 @@ def test_each_workspace_takes_what_lessons_may_choose_and_no_more(session):
 
 
 def test_what_is_not_here_is_greyed_out_with_the_reason(session, teaching):
-    absent = button(teaching, "Not here")
-    assert not absent.isEnabled()
-    assert "nobody-has-it" in absent.toolTip()
+    for name in ("Not here", "Half of it"):
+        absent = button(teaching, name)
+        assert not absent.isEnabled()
+        assert "nobody-has-it" in absent.toolTip()
 
 
 def test_an_answer_is_hidden_until_it_is_asked_for(session, teaching):
-    answer = teaching.dock.page.findChild(object, "lessonAnswer4")
+    answer = teaching.dock.page.findChild(object, "lessonAnswer5")
     assert answer.isHidden()
     button(teaching, "Show the answer").click()
     assert not answer.isHidden()
