@@ -13,9 +13,8 @@ import time
 from PySide6.QtCore import QObject, QTimerEvent
 
 EVERY_MS = 100
-SECONDS_BETWEEN_WHOLE = 60.0
-LONG = 0.05
-"""Seconds a look through everything may hold the window up; torch's modules alone take 0.1."""
+SECONDS_BETWEEN_WHOLE = 300.0
+"""A look through everything holds the window up: torch's modules alone take a tenth of a second."""
 
 _open: set[Collector] = set()
 
@@ -39,7 +38,6 @@ class Collector(QObject):
             self.killTimer(self._timer)
             _open.remove(self)
             if not _open:
-                gc.unfreeze()
                 gc.enable()
 
     def timerEvent(self, event: QTimerEvent) -> None:
@@ -48,15 +46,9 @@ class Collector(QObject):
         counts, most = gc.get_count(), gc.get_threshold()
         due = [count > limit for count, limit in zip(counts, most, strict=True)]
         if due[2] and time.monotonic() - self._whole > SECONDS_BETWEEN_WHOLE:
-            self._collect_all()
+            gc.collect()
+            self._whole = time.monotonic()
         elif due[1]:
             gc.collect(1)
         elif due[0]:
             gc.collect(0)
-
-    def _collect_all(self) -> None:
-        began = time.monotonic()
-        gc.collect()
-        self._whole = time.monotonic()
-        if self._whole - began > LONG:
-            gc.freeze()  # what there is now, mostly modules, is not looked at again
