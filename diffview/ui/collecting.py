@@ -14,7 +14,7 @@ from PySide6.QtCore import QObject, QTimerEvent
 
 EVERY_MS = 100
 SECONDS_BETWEEN_WHOLE = 300.0
-"""A look through everything holds the window up: torch's modules alone take a tenth of a second."""
+"""A look through everything holds the window up: 0.1 s for torch's modules alone."""
 
 _open: set[Collector] = set()
 
