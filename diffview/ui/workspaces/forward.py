@@ -362,7 +362,7 @@ class Forward(Workspace):
             pane.show_remark(self._remark(place, lens))
         if len(seen) < len(self.panes):
             self.error_card.show_nothing("")
-        self.looks.ask(self._states())
+        self.looks.ask(dict(reversed(self._states().items())))  # the estimate first
 
     def _remark(self, place: int, lens: str) -> str:
         """The t of what a pane shows, and through what its latents are seen; there is no room
