@@ -17,6 +17,7 @@ import numpy as np
 from diffview.engine import spacings
 from diffview.engine.conversions import eps_from_x0
 from diffview.engine.levels import NoiseLevel
+from diffview.engine.options import RUN_OPTIONS
 from diffview.engine.schedules import Schedule
 from diffview.engine.spacings import LIST
 from diffview.engine.spec import RunSpec
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
     from diffview.models.network import NetworkDenoiser
 
 MOST_PLACES = 1000
-FINISHING = ("clip", "threshold", "rederive_eps", "rescale", "rescale_space", "interval")
-"""The options that have a say in the estimate of one step."""
+ON_THE_WAY = ("steps_offset", "rho", "shift", "times", "noise_path", "compat")
+"""The options of every run that say which steps it takes, and how; all others have a say in what
+one step makes of its state."""
 
 
 def places(schedule: Schedule) -> tuple[NoiseLevel, ...]:
@@ -87,7 +89,8 @@ def space(card: ModelCard) -> Hashable:
 def one_step_spec(spec: RunSpec, level: NoiseLevel) -> RunSpec:
     """`spec` for one sample and one evaluation at `level`."""
     condition = spec.condition[0] if isinstance(spec.condition, tuple) else spec.condition
-    finishing = [(name, value) for name, value in spec.options if name in FINISHING]
+    kept = {option.name for option in RUN_OPTIONS}.difference(ON_THE_WAY)
+    finishing = [(name, value) for name, value in spec.options if name in kept]
     return replace(
         spec,
         sampler="ddim",

@@ -13,7 +13,7 @@ from diffview.engine.levels import NoiseLevel
 from diffview.engine.spec import Guidance, RunSpec
 from diffview.engine.trajectory import StepRecord
 from diffview.errors import DiffviewError
-from diffview.models import forward
+from diffview.models import forward, sampling
 from diffview.models.card import ModelCard
 from diffview.models.families.latent_text import QuantisingDecoder
 from diffview.models.first_stage import FirstStage
@@ -99,6 +99,47 @@ def test_a_run_and_the_forward_process_say_the_same_of_the_same_state(model):
         asked = forward.one_step_spec(run.trajectory.spec, record.level)
         again = forward.estimate(model, asked, record.x_t[0])[0]
         np.testing.assert_allclose(again.x0_hat, record.x0_hat, atol=1e-6)
+
+
+@pytest.fixture
+def distilled():
+    """x0_hat = 3 sin(2 x_t) + label cos(x_t) + scale / 10, of data in -2 .. 2."""
+
+    def network(x_t, t, label, guidance_scale=0.0):
+        label = label.float().reshape(-1, 1, 1, 1)
+        return 3 * (2 * x_t).sin() + label * x_t.cos() + guidance_scale / 10
+
+    made = diffview.wrap(network, shape=(1, 4, 4), classes=3, null=3, prediction="x0")
+    made.card = replace(made.card, distilled=True, value_range=(-2.0, 2.0))
+    return made
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"clip": "clamp"},
+        {"clip": "clamp", "clip_range": "-2, 2"},
+        {"clip": "threshold", "threshold": 0.7},
+        {"clip": "threshold", "clip_range": "-2, 2"},
+        {"rescale": 0.7},
+        {"rescale": 0.7, "rescale_space": "x0"},
+        {"interval": "0.1, 0.2"},
+        {"distilled_scale": 8.0},
+    ],
+    ids=str,
+)
+def test_an_option_acts_on_the_estimate_as_on_a_run_that_begins_there(distilled, changed):
+    level, x_t = distilled.card.schedule.level(500), forward.noise(3, (1, 4, 4))
+    options = {**changed, "eta": 0.0, "times": "500, 100"}
+    spec = RunSpec("wrapped", "ddim", 2, "list", Guidance("cfg", 3.0), 1, (0,),
+                   tuple(options.items()))  # fmt: skip
+    first = next(sampling.records(distilled, spec, x_t[None]))
+    again = forward.estimate(distilled, forward.one_step_spec(spec, level), x_t)[0]
+    assert first.level == again.level == level
+    assert np.array_equal(first.x0_hat, again.x0_hat)
+    plain = replace(spec, options=(("times", "500"),))
+    without = forward.estimate(distilled, forward.one_step_spec(plain, level), x_t)[0]
+    assert not np.allclose(without.x0_hat, again.x0_hat), "the option does something here"
 
 
 def test_options_of_the_sampler_have_no_say_but_clipping_has():
