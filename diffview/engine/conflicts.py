@@ -107,7 +107,7 @@ def idle(spec: RunSpec, facts: Facts) -> dict[str, str]:
         "set_alpha_to_one": spec.option("compat") == "none" and "only compat=diffusers has it",
         "top_k": spec.by_token and spec.option("temperature") == 0 and _ALWAYS_LIKELIEST,
         **dict.fromkeys(("s_tmin", "s_tmax", "s_noise"), _churn_idle(spec)),
-        **_of_one_step(spec),
+        **_of_one_step(spec, facts),
     }
     return {name: why for name, why in reasons.items() if why and name in spec.declared()}
 
@@ -211,17 +211,27 @@ def _of_the_model(spec: RunSpec, facts: Facts) -> list[str]:
     return reasons
 
 
-def _of_one_step(spec: RunSpec) -> dict[str, str]:
+def _of_one_step(spec: RunSpec, facts: Facts) -> dict[str, str]:
     """A single step goes from x_T to x0_hat, with any sampler: no noise comes in and no past is.
 
-    Churn does, which acts before the step; diffusers has noise after it and grids of its own.
+    Churn does, which acts before the step; diffusers has noise after it and grids of its own. The
+    shift moves where the step begins, but for pure noise, which stays where it is.
     """
     if spec.n_steps > 1 or spec.by_token or spec.option("compat") != "none":
         return {}
-    names = ["eta", "variance", "solver", "order", "rho", "shift", "rederive_eps"]
+    names = ["eta", "variance", "solver", "order", "rho", "rederive_eps"]
+    if _from_pure_noise(spec, facts):
+        names.append("shift")
     if _churn_idle(spec):
         names.append("noise_path")
     return dict.fromkeys(names, "one step goes straight to x̂₀")
+
+
+def _from_pure_noise(spec: RunSpec, facts: Facts) -> bool:
+    try:
+        return spec.levels(facts.schedule)[0].alpha == 0
+    except InputError:  # such as other times than steps; refused with its own words
+        return False
 
 
 def _rederive_idle(spec: RunSpec) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from diffview.engine import samplers, schedules
+from diffview.engine import samplers, schedules, spacings
 from diffview.engine.run import run
 from diffview.engine.spec import Facts, Guidance, RunSpec, checked, conflicts
 
@@ -77,10 +77,29 @@ class Curved:
         return torch.full((batch,), -1.0)
 
 
-def in_one(spec):
-    """The same recipe in a single step from pure noise."""
-    spacing = "trailing" if spec.spacing == "linspace" else spec.spacing
+def in_one(spec, spacing="trailing"):
+    """The same recipe in a single step: from pure noise, but in one that goes by `spacing`."""
+    spacing = spacing if spec.spacing == "linspace" else spec.spacing
     return dataclasses.replace(spec, n_steps=1, spacing=spacing)
+
+
+def ratio_of_one_step(spacing, shift):
+    levels = spacings.levels(schedules.named("flow"), 1, spacing, shift=shift)
+    return levels[0].ratio
+
+
+@pytest.mark.parametrize("spacing", [*spacings.BY_TIME, *spacings.BY_RATIO])
+def test_in_a_single_step_the_shift_is_refused_exactly_where_it_changes_no_level(spacing):
+    """`leading` begins its one step at the least noise: shift 5 of s = 0.001 is 0.005 / 1.004."""
+    facts = Facts(schedules.named("flow"), "x0", conditional=True, null=True)
+    before = in_one(recipe("flow_euler", "plain", shift=1.0), spacing)
+    after = in_one(recipe("flow_euler", "plain", shift=5.0), spacing)
+    refused = any(reason.startswith("shift:") for reason in conflicts(after, facts))
+    same = ratio_of_one_step(spacing, 1.0) == ratio_of_one_step(spacing, 5.0)
+    assert refused == same
+    denoiser = Curved(facts.schedule)
+    assert same == np.allclose(end_of(before, denoiser), end_of(after, denoiser), rtol=1e-6)
+    assert same == (spacing != "leading")
 
 
 @pytest.mark.parametrize("sampler", sorted(samplers.every()))
