@@ -20,6 +20,7 @@ from diffview.models import forward
 from diffview.models.card import ModelCard
 from diffview.ui.desk import Desk
 from diffview.ui.guide_source import GuideSource
+from diffview.ui.jobs import ModelSource
 from diffview.ui.mailbox import Mailbox
 
 Key = tuple[int, tuple[int, ...]]
@@ -28,8 +29,13 @@ Key = tuple[int, tuple[int, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is put to the network: x_0 and eps (*D), noised to `level`, as `spec` says."""
+    """What is put to a model: x_0 and eps (*D), noised to `level`, as `spec` says.
 
+    place: the device and the number type that the model is wanted with.
+    """
+
+    source: ModelSource
+    place: tuple[str, str]
     x_0: Float32
     eps: Float32
     level: NoiseLevel
@@ -39,11 +45,20 @@ class Question:
 
     def is_but_for_gamma(self, other: Question) -> bool:
         """Whether the other's answer holds here too: only γ differs, or nothing at all."""
+        if self.source is not other.source or self.place != other.place:
+            return False
+        if _card(self.guide) is not _card(other.guide):
+            return False
         if self.x_0 is not other.x_0 or self.eps is not other.eps or self.level != other.level:
             return False
         scale = self.spec.guidance.scale
         same = replace(other.spec, guidance=replace(other.spec.guidance, scale=scale))
         return self.spec == same
+
+
+def _card(guide: GuideSource | None) -> ModelCard | None:
+    """What tells a guide: a model that guides is wrapped anew for every question."""
+    return None if guide is None else guide.card
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,6 +108,7 @@ class Noising(QObject):
     def __init__(self, desk: Desk, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._desk = desk
+        self._source: ModelSource | None = None
         self.seed = 0
         self.x_0: Float32 | None = None
         self._drawn: tuple[Key, Float32] | None = None
@@ -172,6 +188,12 @@ class Noising(QObject):
 
         self._reader.put(make)
 
+    def begin(self, source: ModelSource) -> None:
+        """Ask this model from now on; what another one answered is not its answer."""
+        if source is not self._source:
+            self._source, self.answer = source, None
+            self._asker.clear()
+
     def use(self, x_0: Float32 | None) -> None:
         """Noise this picture from now on."""
         if x_0 is not None and x_0 is self.x_0 and self.eps is not None:
@@ -212,10 +234,9 @@ class Noising(QObject):
             self._asker.clear()
             self._on_answer(answered(asked, self.answer.trajectory))
             return
-        source = self._desk.store.source
 
         def make() -> Iterator[Answer]:
-            x_t, model = forward.noised(asked.x_0, asked.eps, asked.level), source.model()
+            x_t, model = forward.noised(asked.x_0, asked.eps, asked.level), asked.source.model()
             guide = None if asked.guide is None else asked.guide.guide(model)
             yield answered(asked, forward.estimate(model, asked.spec, x_t, guide))
 
@@ -230,12 +251,14 @@ class Noising(QObject):
             guide = store.guide_of(spec)
         except InputError:  # the run says so, when it is asked for
             return None
-        return Question(self.x_0, eps, level, spec, guide, f"by {store.card.title}")
+        source, who = store.source, f"by {store.card.title}"
+        return Question(source, source.place, self.x_0, eps, level, spec, guide, who)
 
     @Slot(object)
     def _on_answer(self, answer: Answer) -> None:
-        self.answer = answer
-        self.answered.emit(answer)
+        if answer.asked.source is self._source:
+            self.answer = answer
+            self.answered.emit(answer)
 
 
 def _wanted(card: ModelCard) -> tuple[tuple[int, ...], float, float]:

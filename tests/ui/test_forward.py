@@ -339,3 +339,21 @@ def test_a_model_that_writes_tokens_says_why_it_has_no_forward_process(
     wait(lambda: session.controller.card.id == "fake" and not forward.noising.busy)
     assert forward.panes[0].isVisible() and not forward.empty.isVisible()
     np.testing.assert_allclose(values(forward.panes[0]), np.full((1, 8, 8), 0.6), atol=1e-6)
+
+
+def test_a_model_opened_again_under_the_same_id_is_asked_itself(
+    session, forward, make_model, make_source, wait
+):
+    forward.noising.x_0 = x_0 = np.zeros((1, 8, 8), np.float32)  # what both are asked about
+    forward._ask()
+    settle(forward, wait)
+    before = forward.noising.answer
+    other = make_model(lambda x_t, t, label: 0 * x_t + 0.25)
+    session.controller.shelf.add(make_source(other))
+    session.controller.modelChanged.emit(other.card)
+    assert forward._answer() is None, "what another model said is nothing of this one's"
+    forward.noising.x_0 = x_0
+    forward._ask()
+    wait(lambda: forward._answer() is not None and not forward.noising.busy)
+    assert forward.noising.answer.asked.source is not before.asked.source
+    assert np.allclose(forward.noising.answer.x0_hat, 0.25)

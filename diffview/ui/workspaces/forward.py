@@ -181,7 +181,8 @@ class Forward(Workspace):
     def _show_model(self) -> None:
         """Its levels; of a model that never sees noise, why there are none, and another one."""
         store, lacking = self.desk.store, self._lacking()
-        self.looks.begin(store.source)
+        for part in (self.noising, self.looks):
+            part.begin(store.source)
         for shown in (self.chooser, self.splitter):
             shown.setVisible(not lacking)
         self.empty.setVisible(bool(lacking))
@@ -312,11 +313,11 @@ class Forward(Workspace):
     # -- showing ------------------------------------------------------------------------------
 
     def _answer(self) -> Answer | None:
-        """The last answer, if its picture has the present one's shape."""
+        """The present model's last answer, if its picture has the present one's shape."""
         answer, x_0 = self.noising.answer, self.noising.x_0
         if answer is None or x_0 is None or answer.asked.x_0.shape != x_0.shape:
             return None
-        return answer
+        return answer if answer.asked.source is self.desk.store.source else None
 
     def _states(self) -> dict[str, Float32]:
         """x_0, x_t and the estimate (*D), as far as they are there."""
