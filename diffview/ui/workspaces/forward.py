@@ -67,6 +67,7 @@ class Forward(Workspace):
         self._given: dict[str, Given] = {}
         self._names: tuple[str, ...] = ()
         self._strip_drawn = False
+        self._shown: list[tuple[Tiles, str]] = []
         self._build()
         self._connect()
 
@@ -165,11 +166,10 @@ class Forward(Workspace):
     @property
     def frame(self) -> Frame | None:
         """The three panes, as they are shown."""
-        seen = self._seen()
-        if len(seen) < len(self.panes):
+        if len(self._shown) < len(self.panes):
             return None
         index, count = self.levels.index, len(self.levels.levels)
-        tiles, names = zip(*seen, strict=True)
+        tiles, names = zip(*self._shown, strict=True)
         lens = next((name for name in (PREVIEW, DECODED) if name in names), "")
         return Frame(None, index, count, self.levels.level, None, tiles, lens)
 
@@ -344,14 +344,13 @@ class Forward(Workspace):
             seen.append(made)
         return seen
 
-    def _tiles(self) -> list[Tiles]:
-        return [tiles for tiles, _ in self._seen()]
-
     def _show(self) -> None:
         """The panes and the level."""
         if not self.levels.levels:
+            self._shown = []
             return
-        level, seen = self.levels.level, self._seen()
+        level = self.levels.level
+        seen = self._shown = self._seen()
         self.level_card.show_level(level)
         self.plot_card.plot.show_cursor(self.levels.index)
         waiting = self.noising.x_0 is not None or self.noising.reading
@@ -412,7 +411,7 @@ class Forward(Workspace):
         self._show_error()
 
     def _show_strip(self) -> None:
-        x_0, eps, lens = self.noising.x_0, self.noising.eps, self.looks.quick
+        x_0, eps, lens = self.noising.x_0, self.noising.eps, self.looks.small
         self._strip_drawn = not self.looks.coded or lens is not None
         if x_0 is None or eps is None or eps.shape != x_0.shape or not self._strip_drawn:
             self.levels.show_pictures(None)
@@ -432,7 +431,7 @@ class Forward(Workspace):
 
     @Slot(int, int, int)
     def _on_hovered(self, sample: int, row: int, column: int) -> None:
-        tiles = self._tiles()
+        tiles = [tiles for tiles, _ in self._shown]
         names = ("x₀", "x_t", LABELS[self.panes[2].subject])
         if tiles:
             self.value_card.show_values(names[: len(tiles)], tiles, row, column)
