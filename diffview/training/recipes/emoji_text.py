@@ -2,8 +2,8 @@
 
 v-prediction in latents of 4 x 16 x 16 numbers, standardised by channel, before they are snapped
 to codes, as Rombach et al. (2022), arXiv 2112.10752, section 3.2, who let the decoder quantise.
-The loss is that of `fashion`; captions are drawn as training/captions.py says. The bundled file saw
-all things equally often in its first 507,000 samples; only then were everyday ones preferred.
+The loss is that of `fashion`; captions are drawn as training/captions.py says. The bundled file
+saw all things equally often in its first 507,000 samples; only then were everyday ones preferred.
 """
 
 from __future__ import annotations
