@@ -3,11 +3,15 @@
 Each test starts a fresh interpreter: this one has imported everything already.
 """
 
+import ast
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+import diffview
 
 QT = {"PySide6", "shiboken6", "pyqtgraph"}
 
@@ -59,3 +63,18 @@ def test_version_and_help_load_neither_torch_nor_qt(option):
 def test_importing_the_package_loads_neither_torch_nor_qt():
     code = "import diffview, json, sys; print(json.dumps([m.split('.')[0] for m in sys.modules]))"
     assert not (QT | {"torch", "numpy"}) & set(last_line_of(code))
+
+
+STARTS_THREADS = {"Thread", "QThread", "QThreadPool", "QRunnable", "ThreadPoolExecutor"}
+
+
+def test_threads_are_started_in_three_places_alone():
+    """The window's workers, the pool that writes files, and the look-up that may hang."""
+    package = Path(diffview.__file__).parent
+    found = set()
+    for path in package.rglob("*.py"):
+        tree = ast.walk(ast.parse(path.read_text("utf-8")))
+        names = {getattr(node, "attr", None) or getattr(node, "id", None) for node in tree}
+        if names & STARTS_THREADS:
+            found.add(path.relative_to(package).as_posix())
+    assert found == {"ui/workers.py", "exporters/pool.py", "models/hf/resolving.py"}

@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,15 +23,18 @@ from urllib.parse import urlsplit
 from diffview.errors import DiffviewError, InputError
 from diffview.models import hf, memory
 from diffview.models.hf import folder
-from diffview.models.hf.resolving import check_resolves
+from diffview.models.hf.resolving import check_reached
 from diffview.models.hf.weights import STEMS, VARIANTS
 
 ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 UNDERWAY = ".fetching"
 """Where models lie that are not whole yet."""
 
-PATIENCE = 1.5
-"""Seconds that the hub may take to answer."""
+PATIENCE = 2.0
+"""Seconds that the hub may take to be found, to answer, and to send the index, all together."""
+
+LEAST = 0.5
+"""Seconds that each answer may take however late it is: a slow line is no broken one."""
 
 TIMEOUT = 30.0
 """Seconds without a byte after which a connection is given up."""
@@ -90,20 +94,27 @@ def is_id(name: str) -> bool:
 
 def look(model_id: str, endpoint: str | None = None) -> Found:
     """What the hub has under `model_id`. Raises InputError when it has no model that can be
-    opened here, DiffviewError within about two seconds when it cannot be reached."""
+    opened here, DiffviewError when it does not answer within PATIENCE, or falls silent then."""
     hf.require()
     if not is_id(model_id):
         raise InputError(f"'{model_id}' is no id of a model on the hub, such as owner/name")
-    info = _asked(model_id, endpoint)
+    api = _api(endpoint)  # before the clock begins: its first import takes long
+    ends = time.monotonic() + PATIENCE
+    info = _asked(api, model_id, ends)
     sizes = {s.rfilename: s for s in info.siblings or ()}
     if folder.INDEX not in sizes:
         raise InputError(f"'{model_id}' has no {folder.INDEX}, so it is no diffusers model")
     found = Found(model_id, str(info.sha), "", (), endpoint)
-    index = _json(found, folder.INDEX)
+    index = _json(found, folder.INDEX, _left(ends))
     pipeline = folder.pipeline_of(index, Path(model_id, folder.INDEX), hf.FAMILIES)
     parts = folder.loaded_parts(index, Path(model_id, folder.INDEX))
     files = tuple(_file(model_id, sizes[name]) for name in needed(tuple(sizes), parts))
     return Found(model_id, found.revision, pipeline, files, endpoint)
+
+
+def _left(ends: float) -> float:
+    """Seconds until the time `ends`, and LEAST when it is near or over."""
+    return max(LEAST, ends - time.monotonic())
 
 
 def _file(model_id: str, sibling: Any) -> File:
@@ -271,15 +282,20 @@ def _sha256(sibling: Any) -> str:
     return str(getattr(sibling.lfs, "sha256", "") or "") if sibling.lfs else ""
 
 
-def _asked(model_id: str, endpoint: str | None) -> Any:
-    from huggingface_hub import HfApi, constants
+def _api(endpoint: str | None) -> Any:
+    from huggingface_hub import HfApi
+
+    return HfApi(endpoint=endpoint)
+
+
+def _asked(api: Any, model_id: str, ends: float) -> Any:
+    from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-    api = HfApi(endpoint=endpoint)
     try:
         if not constants.HF_HUB_OFFLINE:
-            check_resolves(urlsplit(api.endpoint), PATIENCE)
-        return api.model_info(model_id, files_metadata=True, timeout=PATIENCE)
+            check_reached(urlsplit(api.endpoint), _left(ends))
+        return api.model_info(model_id, files_metadata=True, timeout=_left(ends))
     except OfflineModeIsEnabled:
         raise DiffviewError(
             f"'{model_id}' is not here, and HF_HUB_OFFLINE forbids asking the hub: unset it, or "
@@ -318,9 +334,9 @@ def _unreachable(model_id: str, error: Exception) -> DiffviewError:
     )
 
 
-def _json(found: Found, name: str) -> dict[str, Any]:
+def _json(found: Found, name: str, timeout: float) -> dict[str, Any]:
     text = b""
-    with _stream(found, name, 0) as answer:
+    with _stream(found, name, 0, timeout) as answer:
         for chunk in answer.iter_bytes():
             text += chunk
             if len(text) > folder.MAX_JSON:
@@ -335,8 +351,9 @@ def _json(found: Found, name: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _stream(found: Found, name: str, start: int) -> Iterator[Any]:
-    """The answer to a request for a file from byte `start` on, as a context manager."""
+def _stream(found: Found, name: str, start: int, timeout: float = TIMEOUT) -> Iterator[Any]:
+    """The answer to a request for a file from byte `start` on, as a context manager; it raises
+    after `timeout` seconds without a byte."""
     from huggingface_hub import hf_hub_url
     from huggingface_hub.utils import build_hf_headers, get_session  # type: ignore[attr-defined]
 
@@ -347,7 +364,7 @@ def _stream(found: Found, name: str, start: int) -> Iterator[Any]:
     try:
         # The session is of whatever HTTP library this release of the client uses.
         with get_session().stream(
-            "GET", url, headers=headers, follow_redirects=True, timeout=TIMEOUT
+            "GET", url, headers=headers, follow_redirects=True, timeout=timeout
         ) as answer:
             if answer.status_code in BUSY:
                 raise _refused(found.id, answer.status_code)

@@ -9,13 +9,14 @@ import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import pytest
 
 from diffview import places
 from diffview.errors import DiffviewError, InputError
 from diffview.models import catalog
-from diffview.models.hf import hub
+from diffview.models.hf import hub, resolving
 
 ID = "somebody/tiny"
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -30,6 +31,7 @@ class Hub:
                       for p in folder.rglob("*") if p.is_file()}  # fmt: skip
         self.asked, self.cut, self.damage = [], {}, set()
         self.sha, self.status, self.longer = SHA, None, set()
+        self.silent, self.woken = set(), threading.Event()
         handler = type("Handler", (_Handler,), {"hub": self})
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.thread = threading.Thread(target=self.server.serve_forever)
@@ -37,6 +39,7 @@ class Hub:
         self.endpoint = f"http://127.0.0.1:{self.server.server_port}"
 
     def close(self):
+        self.woken.set()
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
@@ -82,6 +85,8 @@ class _Handler(BaseHTTPRequestHandler):
             content = bytes(len(content))
         if name in self.hub.longer:
             content += b"and so on" * 10_000
+        if name in self.hub.silent:
+            self.hub.woken.wait()
         start = int(self.headers.get("Range", "bytes=0-")[6:-1])
         self.hub.asked.append((name, start))
         if start >= len(content):
@@ -322,12 +327,26 @@ def test_a_hub_in_trouble_while_files_come_is_told_with_what_to_do(server, model
 
 
 def test_a_name_that_is_not_resolved_in_time_is_given_up(monkeypatch):
-    answered = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **more: answered.wait(60))
+    answered, asked = threading.Event(), []
+
+    def look_up(*args, **more):
+        asked.append(args[0])
+        answered.wait(60)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
     monkeypatch.setattr(hub, "PATIENCE", 0.05)
-    with pytest.raises(DiffviewError, match=r"cannot be reached .the name hub.invalid was not"):
-        hub.look(ID, "http://hub.invalid")
+    monkeypatch.setattr(hub, "LEAST", 0.05)
+    for _ in range(3):
+        with pytest.raises(DiffviewError, match=r"name hub\.invalid was not found within"):
+            hub.look(ID, "http://hub.invalid")
+    assert asked == ["hub.invalid"], "later questions wait for the one under way"
+    (attempt,) = (one for key, one in resolving._attempts.items() if key[0] == "hub.invalid")
     answered.set()
+    assert attempt.done.wait(60)
+    with pytest.raises(DiffviewError, match="is not found: Temporary failure"):
+        hub.look(ID, "http://hub.invalid")
+    assert len(asked) == 2, "one that has ended is asked anew"
 
 
 def test_a_name_that_does_not_exist_is_told(monkeypatch):
@@ -337,3 +356,74 @@ def test_a_name_that_does_not_exist_is_told(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", nobody)
     with pytest.raises(DiffviewError, match=r"the name hub.invalid is not found: Name or"):
         hub.look(ID, "http://hub.invalid")
+
+
+def test_a_name_that_none_can_have_is_told_at_once():
+    with pytest.raises(DiffviewError, match=f"the name {'a' * 70}.invalid is not found: .*label"):
+        resolving.check_reached(urlsplit(f"http://{'a' * 70}.invalid"), 60)
+
+
+def test_a_port_that_none_can_be_is_told_before_anything_is_looked_up(monkeypatch):
+    monkeypatch.setattr(socket, "getaddrinfo", None)
+    with pytest.raises(InputError, match="HF_ENDPOINT, is wrong: Port out of range"):
+        resolving.check_reached(urlsplit("http://hub.invalid:99999"), 60)
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "all_proxy"])
+def test_behind_a_proxy_names_are_left_to_it(monkeypatch, name):
+    for other in ("http_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(other, raising=False)
+        monkeypatch.delenv(other.upper(), raising=False)
+    monkeypatch.setenv(name, "http://proxy.invalid:3128")
+    monkeypatch.setattr(socket, "getaddrinfo", None)
+    resolving.check_reached(urlsplit("http://hub.invalid"), 60)
+
+
+def test_an_address_that_takes_no_connection_is_passed_over_for_the_next(monkeypatch, server):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        refusing = closed.getsockname()
+    found = [refusing, ("127.0.0.1", server.server.server_port)]
+    monkeypatch.setattr(resolving, "_addresses", lambda host, port: found)
+    resolving.check_reached(urlsplit("http://two.invalid"), 60)
+    monkeypatch.setattr(resolving, "_addresses", lambda host, port: found[:1])
+    with pytest.raises(DiffviewError, match=r"two\.invalid takes no connection"):
+        resolving.check_reached(urlsplit("http://two.invalid"), 60)
+
+
+def test_a_hub_that_takes_the_connection_and_says_nothing_is_given_up(monkeypatch):
+    monkeypatch.setattr(hub, "PATIENCE", 0.1)
+    monkeypatch.setattr(hub, "LEAST", 0.1)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(DiffviewError, match="cannot be reached"),
+    ):
+        hub.look(ID, f"http://127.0.0.1:{silent.getsockname()[1]}")
+
+
+def test_a_hub_that_falls_silent_before_the_index_is_given_up(monkeypatch, server):
+    monkeypatch.setattr(hub, "PATIENCE", 0.1)
+    server.silent.add("model_index.json")
+    with pytest.raises(DiffviewError, match=r"could not be fetched|cannot be reached"):
+        hub.look(ID, server.endpoint)
+
+
+def test_what_is_left_of_the_time_is_handed_on(monkeypatch, server):
+    now, handed = [100.0], []
+
+    def spend(seconds, then=None):
+        handed.append(seconds)
+        now[0] += 0.6
+        return then
+
+    index = json.loads(server.files["model_index.json"])
+    siblings = hub.look(ID, server.endpoint).files
+    listed = [SimpleNamespace(rfilename=one.name, size=one.size, lfs=None) for one in siblings]
+    info = SimpleNamespace(sha=SHA, siblings=listed)
+    monkeypatch.setattr(hub, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(hub, "check_reached", lambda url, seconds: spend(seconds))
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info",
+                        lambda *_, timeout, **more: spend(timeout, info))  # fmt: skip
+    monkeypatch.setattr(hub, "_json", lambda found, name, timeout: spend(timeout, index))
+    hub.look(ID, server.endpoint)
+    assert handed == pytest.approx([2.0, 1.4, 0.8])
+    assert hub._left(now[0] - 1) == hub.LEAST
