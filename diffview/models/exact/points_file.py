@@ -10,12 +10,14 @@ numbers of classes in its last column.
 from __future__ import annotations
 
 import math
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from diffview.errors import InputError
@@ -28,6 +30,8 @@ MAX_ROWS = 20_000_000
 MOST_POINTS = 2_000
 """More are thinned out: every step of every particle asks all of them."""
 MOST_CLASSES = 64
+MOST_WHOLE = 2**53
+"""Beyond it numbers of 64 bits are no longer whole numbers one by one."""
 LEAST_REACH, REACH = 0.25, 1.0
 """The noise of the lab has a width of 1, so the data reach about as far from their middle."""
 NARROWEST, WIDEST = 0.005, 0.1
@@ -59,11 +63,10 @@ def read(path: Path) -> PointSet:
         places, names = _read_array(path) if path.suffix.lower() == ARRAY else _read_text(path)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
-    chosen, thinned = _thinned(len(places))
-    places = np.array(places[chosen], np.float64)
-    names = None if names is None else np.array(names[chosen])
     labels, classes = _classes(names, path)
-    placed, moved = _placed(places)
+    chosen, thinned = _thinned(np.zeros(len(places), np.int64) if labels is None else labels)
+    labels = None if labels is None else labels[chosen]
+    placed, moved = _placed(np.array(places[chosen], np.float64))
     std = _width(placed)
     done = (*thinned, *moved, f"a Gaussian of width {std:.3g} on each")
     return PointSet(placed, labels, classes, std, done)
@@ -94,7 +97,8 @@ def _read_text(path: Path) -> Read:
             raise InputError(f"{path}:{number}: some lines have a class and some have none")
     if not rows:
         raise InputError(f"{path} holds no points: {LINE}")
-    return np.array(rows), np.array(names) if names[0] else None
+    # As objects: an array of texts gives each as much room as the longest.
+    return np.array(rows), np.array(names, dtype=object) if names[0] else None
 
 
 def _values(line: str) -> list[str]:
@@ -108,10 +112,14 @@ def _values(line: str) -> list[str]:
 
 
 def _is_header(values: list[str]) -> bool:
-    return not any(_is_number(value) for value in values[:2])
+    return not any(_is_float(value) for value in values[:2])
 
 
 def _is_number(text: str) -> bool:
+    return _is_float(text) and "_" not in text  # 1_000 is a number in programs alone
+
+
+def _is_float(text: str) -> bool:
     try:
         float(text)
     except ValueError:
@@ -132,25 +140,64 @@ def _place(values: list[str], where: str) -> tuple[float, float]:
 
 
 def _read_array(path: Path) -> Read:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise InputError(
-            f"{path} is no array of NumPy ({error}): save one by numpy.save"
-        ) from None
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"{path} holds several arrays: save one of them by numpy.save")
-    if array.ndim != 2 or array.shape[1] not in (2, 3) or array.dtype.kind not in "fiu":
-        raise InputError(f"{path} holds {array.dtype} of shape {array.shape}: {WANTED}")
-    if not 1 <= len(array) <= MAX_ROWS:
-        raise InputError(f"{path} holds {len(array):,} points: give 1 to {MAX_ROWS:,}")
+    with path.open("rb") as file:
+        array = _array(file, path)
     _check_finite(array, path)
     return array[:, :2], array[:, 2] if array.shape[1] == 3 else None
 
 
+def _array(file: BinaryIO, path: Path) -> NDArray[Any]:
+    """The array in an open file, checked against the file's size before it is read.
+
+    Read, not mapped: where a mapped file is cut short, the whole program dies.
+    """
+    shape, by_column, dtype = _header(file, path)
+    if len(shape) != 2 or shape[1] not in (2, 3) or dtype.kind not in "fiu":
+        raise InputError(f"{path} holds {dtype} of shape {_short(shape)}: {WANTED}")
+    if not 1 <= shape[0] <= MAX_ROWS:
+        raise InputError(f"{path} holds {_short(shape[0])} points: give 1 to {MAX_ROWS:,}")
+    size = shape[0] * shape[1] * dtype.itemsize
+    there = os.fstat(file.fileno()).st_size - file.tell()
+    content = file.read(size) if there >= size else b""
+    if len(content) < size:
+        raise InputError(
+            f"{path} is cut off: {size:,} bytes of numbers belong to it, {there:,} are there. "
+            "Save it again"
+        )
+    return np.frombuffer(content, dtype).reshape(shape, order="F" if by_column else "C")
+
+
+def _header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """The shape, whether numbers lie column by column, and the kind of numbers."""
+    if file.read(2) == b"PK":
+        raise InputError(f"{path} holds several arrays: save one of them by numpy.save")
+    file.seek(0)
+    try:
+        version = npy.read_magic(file)
+        if version == (1, 0):
+            return npy.read_array_header_1_0(file)
+        if version == (2, 0):
+            return npy.read_array_header_2_0(file)
+        raise ValueError(f"of version {version[0]}.{version[1]}")
+    except OSError:
+        raise
+    except Exception as error:  # a header is parsed as Python, and whatever may stand in it
+        raise InputError(
+            f"{path} is no array of NumPy ({_short(error)}): save one by numpy.save"
+        ) from None
+
+
+def _short(value: object) -> str:
+    """In words that fit a message, whatever a file says."""
+    words = f"{value:,}" if isinstance(value, int) and abs(value) < 10**15 else str(value)
+    return words if len(words) <= 80 else f"{words[:79]}…"
+
+
 def _check_finite(array: NDArray[Any], path: Path, rows: int = 1 << 16) -> None:
     for start in range(0, len(array), rows):
-        bad = ~np.isfinite(array[start : start + rows]).all(axis=1)
+        with np.errstate(over="ignore"):  # a wider kind may hold what is infinite in this one
+            values = array[start : start + rows].astype(np.float64)
+        bad = ~np.isfinite(values).all(axis=1)
         if bad.any():
             row = start + int(bad.argmax())
             raise InputError(f"{path}: row {row} holds NaN or infinite values: leave it out")
@@ -159,19 +206,11 @@ def _check_finite(array: NDArray[Any], path: Path, rows: int = 1 << 16) -> None:
 # ---- what is made of it -------------------------------------------------------------------------
 
 
-def _thinned(count: int) -> tuple[slice | Int64, tuple[str, ...]]:
-    """Which rows are kept: all, or as many as there may be, drawn at random, always the same."""
-    if count <= MOST_POINTS:
-        return slice(None), ()
-    drawn = np.random.default_rng(0).choice(count, MOST_POINTS, replace=False)
-    return np.sort(drawn), (f"{MOST_POINTS:,} of {count:,} points, drawn at random",)
-
-
 def _classes(names: NDArray[Any] | None, path: Path) -> tuple[Int64 | None, tuple[str, ...]]:
     if names is None:
         return None, ()
     if names.dtype.kind == "f":
-        if (names != np.round(names)).any():
+        if (names != np.round(names)).any() or np.abs(names).max() > MOST_WHOLE:
             raise InputError(
                 f"{path}: the last column holds no whole numbers, so no classes: {WANTED}"
             )
@@ -185,6 +224,26 @@ def _classes(names: NDArray[Any] | None, path: Path) -> tuple[Int64 | None, tupl
     if len(known) < 2:
         return None, ()
     return labels.astype(np.int64), tuple(str(name)[:40] for name in known)
+
+
+def _thinned(labels: Int64) -> tuple[Int64, tuple[str, ...]]:
+    """Which rows are kept: all, or as many as there may be, drawn at random, always the same.
+
+    labels (n,): each class keeps its share, and one point at least.
+    """
+    if len(labels) <= MOST_POINTS:
+        return np.arange(len(labels)), ()
+    random, counts = np.random.default_rng(0), np.bincount(labels).tolist()
+    spare, others = MOST_POINTS - len(counts), len(labels) - len(counts)
+    drawn = [
+        random.choice(
+            np.flatnonzero(labels == k), 1 + (count - 1) * spare // others, replace=False
+        )
+        for k, count in enumerate(counts)
+    ]
+    kept = np.sort(np.concatenate(drawn))
+    how = "drawn at random" if len(counts) == 1 else "drawn at random in each class"
+    return kept, (f"{len(kept):,} of {len(labels):,} points, {how}",)
 
 
 def _placed(places: Float64) -> tuple[Float64, tuple[str, ...]]:

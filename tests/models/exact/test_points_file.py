@@ -82,6 +82,58 @@ def test_many_points_are_thinned_out_and_it_is_said(array):
     assert "2,000 of 2,001 points" in found.done[0]
 
 
+def test_no_class_is_thinned_out_altogether(array):
+    many = np.random.default_rng(1).uniform(-1, 1, (50_000, 3))
+    many[:, 2] = np.arange(50_000) % 2
+    many[77, 2], many[78, 2] = 5, 9  # one of each
+    found = read(array(many))
+    assert found.classes == ("0", "1", "5", "9")
+    counts = np.bincount(found.labels)
+    assert counts[2:].tolist() == [1, 1]
+    assert counts[0] == pytest.approx(counts[1], abs=1)
+    assert MOST_POINTS - 4 < counts.sum() <= MOST_POINTS
+    assert f"{counts.sum():,} of 50,000 points, drawn at random in each class" in found.done[0]
+    rare = found.places[found.labels == 2]
+    np.testing.assert_array_equal(rare, many[77:78, :2])
+
+
+@pytest.mark.parametrize("kind", ["<f8", ">f4", "<i2", "<f2", np.longdouble])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_an_array_is_read_in_whatever_order_its_numbers_are_saved(array, kind, order):
+    values = np.asarray([(1, 0), (0, 1), (-1, 0)], dtype=kind, order=order)
+    np.testing.assert_array_equal(read(array(values)).places, values.astype(float))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("{'descr': '<f8', 'fortran_order': False, 'shape': (10**30, 2)}", "no array of NumPy"),
+        (f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({10**30}, 2)}}", "0+ points: give"),
+        ("{'descr': '<f8', 'fortran_order': False, 'shape': (-1, 2)}", "holds -1 points"),
+        ("{'descr': '<f8', 'fortran_order': False, 'shape': (3, 2)}", "is cut off: 48 bytes"),
+        ("{'descr': '<f8', 'fortran_order': False, 'shape': ((", "no array of NumPy"),
+        ("(" * 5_000, "no array of NumPy"),
+        ("{'descr': {}, 'fortran_order': False, 'shape': (3, 2)}", "of shape .3, 2.: give"),
+        ("{'descr': 'f-8', 'fortran_order': False, 'shape': (3, 2)}", "no array of NumPy"),
+        ("{'descr': '<V8', 'fortran_order': False, 'shape': (3, 2)}", "holds .*V8 of shape"),
+    ],
+)
+def test_a_header_that_no_array_has_is_told_of(tmp_path, words, told):
+    path = tmp_path / "points.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(words).to_bytes(2, "little") + words.encode())
+    with pytest.raises(InputError, match=told):
+        read(path)
+
+
+def test_an_array_cut_off_is_told_of_and_no_file_is_mapped(array, monkeypatch):
+    path = array(np.zeros((1000, 2)))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match="16,000 bytes of numbers belong to it, 15,999 are there"):
+        read(path)
+    monkeypatch.setattr(np, "memmap", None)
+    assert len(read(array(np.array(SQUARE))).places) == 4
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -92,6 +144,8 @@ def test_many_points_are_thinned_out_and_it_is_said(array):
         ("a,b,c,d\n0,1,2,3\n", r"points.csv:2: 4 values"),
         ("0,1\n\n1,nan\n", r"points.csv:3: NaN or infinite: leave this line out"),
         ("0,1,cat\n1,2\n", r"points.csv:2: some lines have a class and some have none"),
+        ("1_000,2\n", r"points.csv:1: '1_000' is no number"),
+        ("1_000,2_000\n0,1\n", r"points.csv:1: '1_000' is no number"),
         ("x,y\n0,1\nx,y\n", r"points.csv:3: 'x' is no number"),
         ("\n".join(f"0,{k},c{k}" for k in range(65)), "65 classes: the third column"),
     ],
@@ -110,7 +164,8 @@ def test_a_text_that_holds_no_points_is_told_with_its_line(text, words, told):
         (np.zeros((3, 2), complex), "holds complex128"),
         (np.array([[0, 1], [np.nan, 0]]), "row 1 holds NaN"),
         (np.array([[0, 1, 0.5]]), "last column holds no whole numbers"),
-        (np.array([[None, 1]]), "is no array of NumPy"),
+        (np.array([[0, 1, 1e300]]), "last column holds no whole numbers"),
+        (np.array([[None, 1]]), r"holds object of shape \(1, 2\)"),
     ],
 )
 def test_an_array_of_another_shape_or_kind_is_told_of(array, values, told):
