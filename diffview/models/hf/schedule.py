@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from diffview.engine import schedules
-from diffview.engine.options import Value
+from diffview.engine.options import CLIP_RANGE, THRESHOLD, Option, Value
 from diffview.engine.schedules import Schedule
 from diffview.errors import InputError
 from diffview.models.hf.folder import Part
@@ -53,8 +53,25 @@ BETAS = {
 }
 """Their names -> ours, for the usual end points."""
 
-CLIPS = ("DDPMScheduler", "DDIMScheduler")
-"""Clip the estimate unless told not to."""
+CLIPS = {
+    "DDPMScheduler": True,
+    "DDIMScheduler": True,
+    "HeunDiscreteScheduler": False,
+    "LCMScheduler": False,
+}
+"""The schedulers that can clip the estimate -> whether they do where the configuration is silent;
+the others do not look at clip_sample."""
+
+THRESHOLDS = (
+    "DDPMScheduler",
+    "DDIMScheduler",
+    "DPMSolverMultistepScheduler",
+    "UniPCMultistepScheduler",
+    "DEISMultistepScheduler",
+    "DPMSolverSinglestepScheduler",
+    "LCMScheduler",
+)
+"""The schedulers that know thresholding, which goes before clip_sample."""
 
 SPACINGS = dict.fromkeys(
     ("DDPMScheduler", "DDIMScheduler", "PNDMScheduler", "LCMScheduler"), "leading"
@@ -88,12 +105,14 @@ USUAL: Mapping[str, tuple[Any, ...]] = {
     "sigma_max": (),
     "interpolation_type": ("linear",),
     "timestep_type": ("discrete",),
-    "sample_max_value": (1.0,),
     "stochastic_sampling": (False,),
     "shift_terminal": (),
     "invert_sigmas": (False,),
 }
 """Settings that we do not read -> the values under which diffusers does what we do."""
+
+FREE_S = 1e6
+"""A bound of thresholding's divisor that no picture reaches: as if there were none."""
 
 MOST_MU = 20.0
 """A shift of e^20 would leave no time but that of pure noise."""
@@ -248,15 +267,19 @@ def _spacing(part: Part) -> str:
 
 
 def _clipping(part: Part) -> dict[str, Value]:
-    if _flag(part, "thresholding"):
-        return {
-            "clip": "threshold",
-            "threshold": _number(part, "dynamic_thresholding_ratio", 0.995),
-            "rederive_eps": False,
-        }
-    if not _flag(part, "clip_sample", part.cls in CLIPS):
+    """How x0_hat is limited. Their DDIM keeps the ε of before, as do those that know only x0_hat.
+
+    Thresholding divides by s, the quantile kept within 1 and sample_max_value: where that is 1, as
+    it is unless stated, what remains is a clamp to -1 .. 1.
+    """
+    if part.cls in THRESHOLDS and _flag(part, "thresholding"):
+        quantile = _within(part, "dynamic_thresholding_ratio", 0.995, THRESHOLD)
+        if _number(part, "sample_max_value", 1.0) <= 1:
+            return {"clip": "clamp", "rederive_eps": False}
+        return {"clip": "threshold", "threshold": quantile, "rederive_eps": False}
+    if not (part.cls in CLIPS and _flag(part, "clip_sample", CLIPS[part.cls])):
         return {}
-    most = _number(part, "clip_sample_range", 1.0)
+    most = _within(part, "clip_sample_range", 1.0, CLIP_RANGE)
     if most <= 0:
         raise InputError(f"{part.path}: clip_sample_range {most:g} is not above 0")
     own: dict[str, Value] = {} if most == 1 else {"clip_range": f"{-most!r}, {most!r}"}
@@ -274,10 +297,24 @@ def _notes(part: Part, latent: bool) -> list[str]:
         )
     if config.get("trained_betas") is not None:
         notes.append("its betas are given one by one")
-    for key in ("clip_sample", "thresholding"):
-        if latent and config.get(key):
+    for key, known in (("clip_sample", CLIPS), ("thresholding", THRESHOLDS)):
+        if latent and part.cls in known and config.get(key):
             notes.append(f"{key} is set: diffusers clips latents then, here they are not")
+    if not latent and part.cls in THRESHOLDS and _flag(part, "thresholding"):
+        notes += _of_bounded_s(part)
     return notes
+
+
+def _of_bounded_s(part: Part) -> list[str]:
+    """A note where thresholding's divisor s has a bound that ours has not."""
+    most = _number(part, "sample_max_value", 1.0)
+    if most == 1 or most >= FREE_S or not SAMPLERS[part.cls]:
+        return []
+    instead = "has no bound" if most > 1 else "is at least 1"
+    return [
+        f"sample_max_value = {most:g} is not reproduced: what thresholding divides by {instead} "
+        "here"
+    ]
 
 
 def _unlike(part: Part) -> list[str]:
@@ -317,6 +354,15 @@ def _number(part: Part, key: str, default: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < LARGEST:
         raise InputError(f"{part.path}: {key} = {value!r} is not a number")
     return float(value)
+
+
+def _within(part: Part, key: str, default: float, option: Option) -> float:
+    """A number that our option for it takes too."""
+    number = _number(part, key, default)
+    low, high = option.low, option.high
+    if (low is not None and number < low) or (high is not None and number > high):
+        raise InputError(f"{part.path}: {key} = {number:g} is out of its range, {option.allowed}")
+    return number
 
 
 def _whole(part: Part, key: str, default: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from diffview.engine import finishing
 from diffview.engine.schedules import Discrete
 from diffview.errors import InputError
 from diffview.models import hf
@@ -149,7 +151,6 @@ def test_a_scheduler_that_says_nothing_has_the_noise_of_its_class(cls):
         ("EulerDiscreteScheduler", {"interpolation_type": "log_linear"}),
         ("EulerDiscreteScheduler", {"timestep_type": "continuous"}),
         ("UniPCMultistepScheduler", {"predict_x0": False}),
-        ("DDIMScheduler", {"sample_max_value": 1.5}),
         ("FlowMatchEulerDiscreteScheduler", {"shift_terminal": 0.1}),
         ("FlowMatchEulerDiscreteScheduler", {"stochastic_sampling": True}),
     ],
@@ -175,6 +176,60 @@ def test_a_solver_told_to_take_a_flows_times_has_its_shift():
     assert (found.schedule.name, found.schedule.shift) == ("flow", 3.0)
     assert (found.sampler, found.spacing) == ("flow_euler", "trailing")
     assert "DPMSolverMultistepScheduler has no counterpart for flows" in "; ".join(found.notes)
+
+
+def knows(cls, setting):
+    return setting in inspect.signature(getattr(diffusers, cls).__init__).parameters
+
+
+THRESHOLD = [cls for cls in DISCRETE if knows(cls, "thresholding")]
+
+
+@pytest.mark.parametrize("most", [1.0, 1.5, None])
+@pytest.mark.parametrize("cls", THRESHOLD)
+def test_thresholding_is_that_of_the_scheduler_whose_largest_divisor_is_bounded(cls, most):
+    """Nothing of x0 lies so far out that s would reach 1.5; bounded at 1 it is a clamp."""
+    config = {"thresholding": True, "dynamic_thresholding_ratio": 0.8}
+    config |= {} if most is None else {"sample_max_value": most}
+    x0 = 1.2 * torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)).clip(-2, 2)
+    x0 = x0.sign() * x0.abs().clip(max=1.45)
+    expected = getattr(diffusers, cls)(**config)._threshold_sample(x0)
+    found = schedule.read(scheduler(cls, **config), latent=False)
+    how = finishing.Finish(clip=found.options["clip"], threshold=found.options.get("threshold", 1))
+    torch.testing.assert_close(finishing.clipped(x0, how), expected, rtol=1e-6, atol=1e-6)
+    assert found.options["rederive_eps"] is False
+    bounded = [note for note in found.notes if "sample_max_value" in note]
+    assert bool(bounded) == (most == 1.5 and bool(schedule.SAMPLERS[cls]))
+
+
+@pytest.mark.parametrize("most", [0.5, 1.5])
+def test_a_divisor_that_is_bounded_elsewhere_than_at_one_is_told_of(most):
+    config = {"thresholding": True, "sample_max_value": most}
+    [note] = schedule.read(scheduler("DDIMScheduler", **config), latent=False).notes
+    assert f"sample_max_value = {most} is not reproduced" in note
+
+
+def test_a_class_without_thresholding_or_clipping_does_neither():
+    """diffusers hands settings of another scheduler on, and the class does not look at them."""
+    for cls in set(DISCRETE) - set(THRESHOLD):
+        config = {"thresholding": True}
+        assert "clip" not in schedule.read(scheduler(cls, **config), latent=False).options
+    for cls in DISCRETE:
+        found = schedule.read(scheduler(cls, clip_sample=True), latent=False).options
+        assert ("clip" in found) == knows(cls, "clip_sample"), cls
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"clip_sample": True, "clip_sample_range": 2e6},
+        {"thresholding": True, "dynamic_thresholding_ratio": 7.0},
+        {"thresholding": True, "dynamic_thresholding_ratio": 0.4, "sample_max_value": 2.0},
+    ],
+)
+def test_a_range_or_a_quantile_that_no_run_could_have_is_refused(config):
+    with pytest.raises(InputError, match=r"scheduler: (dynamic|clip_sample).* is out of"):
+        schedule.read(scheduler("DDIMScheduler", **config), latent=False)
 
 
 def test_the_large_variance_is_an_option_of_ddpm():

@@ -121,8 +121,10 @@ def test_pixels_equal_diffusers(opened, sampler, name):
     "config",
     [{"prediction_type": "sample"}, {"prediction_type": "v_prediction"},
      {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True},
-     {"clip_sample": True, "clip_sample_range": 5.0}],
-    ids=["x0", "v", "v-without-signal", "clipped-at-5"],
+     {"clip_sample": True, "clip_sample_range": 5.0},
+     {"thresholding": True, "prediction_type": "v_prediction"},
+     {"thresholding": True, "prediction_type": "v_prediction", "sample_max_value": 1e6}],
+    ids=["x0", "v", "v-without-signal", "clipped-at-5", "thresholded-at-1", "thresholded"],
 )  # fmt: skip
 def test_what_is_predicted_is_read_from_the_configuration(pipelines, edited, config):
     """Also where the first state is noise alone (zero terminal SNR)."""
