@@ -25,7 +25,7 @@ from diffview.exporters import job
 from diffview.exporters.place import AlreadyThere
 from diffview.exporters.sequence import Selection, Sheets
 from diffview.frames import lens as lenses
-from diffview.frames.compose import POLICIES
+from diffview.frames.compose import LATENTS, POLICIES
 from diffview.frames.lens import Lens
 from diffview.frames.quantities import QUANTITIES
 from diffview.models import preview
@@ -114,7 +114,8 @@ def lens_of(args: argparse.Namespace, model: Any) -> Lens | None:
         return None
     if args.decode == "full":
         return lenses.decoded(model, card.shown_shape)
-    return lenses.previewed(preview.of(model), card.data_shape)
+    room = card.shown_shape if args.brightness == LATENTS else None  # for every channel
+    return lenses.previewed(preview.of(model), card.data_shape, room)
 
 
 def _blank_lens(args: argparse.Namespace, card: ModelCard | None) -> Lens | None:
@@ -124,7 +125,9 @@ def _blank_lens(args: argparse.Namespace, card: ModelCard | None) -> Lens | None
         return lenses.blank(lenses.DECODED, card.shown_shape)
     if card.by_token:
         raise InputError("tokens have no linear preview: give --decode full, or none")
-    return lenses.blank(lenses.PREVIEW, (card.picture_shape[0], *card.data_shape[1:]))
+    small = (card.picture_shape[0], *card.data_shape[1:])
+    shape = card.shown_shape if args.brightness == LATENTS else small
+    return lenses.blank(lenses.PREVIEW, shape)
 
 
 def selection(args: argparse.Namespace, spec: RunSpec) -> Selection:
@@ -157,9 +160,24 @@ def check(
             "--overwrite"
         ) from None
     _check_writable(args.out)
+    lens = _blank_lens(args, card)
+    if args.brightness == LATENTS and lens is None:
+        raise InputError(_no_latents(spec, card))
     blank = Trajectory(spec, data_shape)
     blank.append(_blank_record(spec, data_shape))
-    Sheets(blank, selection(args, spec), _blank_lens(args, card))[0]
+    Sheets(blank, selection(args, spec), lens)[0]
+
+
+def _no_latents(spec: RunSpec, card: ModelCard | None) -> str:
+    if card is not None and card.coded:
+        return (
+            "--brightness latents shows them as large as decoded pictures: give --decode full or "
+            "preview with it"
+        )
+    return (
+        f"model '{spec.model_id}' samples no latents that are decoded: give --brightness "
+        f"{', '.join(name for name in POLICIES if name != LATENTS)}"
+    )
 
 
 def _blank_record(spec: RunSpec, data_shape: tuple[int, ...]) -> StepRecord:

@@ -210,9 +210,15 @@ def _numbered(values: Float32, record: StepRecord) -> Uint8:
 
 
 def enlarged(pictures: Float32, shape: tuple[int, ...]) -> Float32:
-    """(B, h, w, C) repeated to the height and width of `shape` (K, H, W)."""
-    high, wide = shape[-2] // pictures.shape[1], shape[-1] // pictures.shape[2]
-    return pictures.repeat(max(1, high), axis=1).repeat(max(1, wide), axis=2)
+    """(B, h, w, C) as (B, H, W, C) of `shape` (K, H, W): whole multiples, 0 where some is over.
+
+    Of what is larger every k-th row and column is shown, with the smallest k that fits.
+    """
+    few = pictures[:, :: -(-pictures.shape[1] // shape[-2]), :: -(-pictures.shape[2] // shape[-1])]
+    high, wide = shape[-2] // few.shape[1], shape[-1] // few.shape[2]
+    whole = few.repeat(high, axis=1).repeat(wide, axis=2)
+    over = shape[-2] - whole.shape[1], shape[-1] - whole.shape[2]
+    return np.pad(whole, ((0, 0), (0, over[0]), (0, over[1]), (0, 0))) if any(over) else whole
 
 
 def _coloured(

@@ -187,6 +187,7 @@ def test_a_small_budget_keeps_fewer_steps_and_says_so(sample, capsys):
         ("--show nothing", "cannot show 'nothing'"),
         ("--show diff", "'diff' needs a run with guidance"),
         ("--brightness dark", "unknown brightness 'dark'"),
+        ("--brightness latents", "model 'tiny' samples no latents that are decoded"),
         ("--every 0", "give 1 or more"),
         ("--scale 0", "scale 0 is outside"),
         ("--scale 64 --seeds 0-4095", "too large"),

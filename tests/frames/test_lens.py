@@ -1,9 +1,12 @@
 """Lenses: what a person sees latents through."""
 
 import numpy as np
+import pytest
 
 from diffview.engine.levels import NoiseLevel
-from diffview.engine.trajectory import StepRecord
+from diffview.engine.spec import RunSpec
+from diffview.engine.trajectory import StepRecord, Trajectory
+from diffview.exporters.sequence import Selection, Sheets
 from diffview.frames import compose
 from diffview.frames.lens import PREVIEW, Lens
 
@@ -46,6 +49,22 @@ def test_latents_are_shown_as_they_are_channel_beside_channel_as_large_as_the_pi
     red, _, blue = shown.pixels[0, 6 * (most[0] // 2) + 2 * most[1],
                                 6 * (most[0] % 2) + 2 * most[2], :3]  # fmt: skip
     assert red > blue, "amber above zero"
+
+
+@pytest.mark.parametrize("channels", [5, 6, 7, 8, 9, 17])
+def test_any_number_of_channels_is_as_large_as_the_pictures_beside_them(channels):
+    """Nine 3 x 3 channels twice enlarged are 18 of 20 pixels wide; five rows do not fit at all."""
+    run = Trajectory(RunSpec("m", n_steps=1, seeds=(0, 1)), (channels, 3, 3))
+    run.append(latents(channels)[1])
+    for side in (20, 12):
+        lens = Lens("decoded", (3, side, side), lambda z, n=side: np.zeros((len(z), 3, n, n)))
+        shown = compose.tiles(run[0], "xt", "latents", lens).values
+        assert shown.shape == (2, side, side, 1)
+        places = 2 * 9 if side == 20 and channels <= 9 else 0
+        assert (shown[:, places:] == 0).all() or not places, "what is over is empty"
+        sheets = Sheets(run, Selection(("xt", "x0hat"), ("latents", "clamp"), scale=2), lens)
+        height, width = sheets[0].shape[:2]
+        assert (width, height) == sheets.size
 
 
 def test_three_channels_leave_the_fourth_place_empty_and_pictures_are_not_taken_apart():
