@@ -23,7 +23,7 @@ from diffview.ui.export_dialog import ExportDialog, ExportRequest
 from diffview.ui.guide_source import GuideSource
 from diffview.ui.jobs import ModelSource
 from diffview.ui.notices import notice_of
-from diffview.ui.opening import Offered, PickleFile, PictureFile, PointSet
+from diffview.ui.opening import Offered, OpenedPoints, PickleFile, PictureFile
 from diffview.ui.settings import Settings
 from diffview.ui.state import Notice
 from diffview.ui.workers import JobRunner
@@ -119,7 +119,7 @@ class Files(QObject):
             self._controller.add_source(opened)
             if opened.card.family == "pictures":  # what was done to them, and what they take
                 self.noticed.emit(Notice(opened.card.description))
-        elif isinstance(opened, PointSet):
+        elif isinstance(opened, OpenedPoints):
             self._controller.add_source(opened.source)
             self.noticed.emit(Notice(opened.told, topic="open"))
             self.pointsOpened.emit()

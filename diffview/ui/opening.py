@@ -5,6 +5,7 @@ What runs in the worker threads: generators, without Qt.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -47,7 +48,7 @@ class PickleFile:
 
 
 @dataclass(frozen=True, slots=True)
-class PointSet:
+class OpenedPoints:
     """Points in the plane as the exact model that they are; told: what was done to them."""
 
     source: ModelSource
@@ -98,19 +99,21 @@ def _folder(path: Path) -> Iterator[Any]:
         )
 
 
-def point_set(path: Path) -> PointSet:
+def point_set(path: Path) -> OpenedPoints:
     """A Gaussian on each of the points in a file. Raises InputError as `points_file.read`."""
     read = points_file.read(path)
     data = read.mixture()
     words = f"{len(read.places):,} points of {path.name}: {'; '.join(read.done)}."
-    card = mixture_card(data, f"points-{path.stem}", path.stem, words)
+    # Two files of one name, and one file that was edited, are two models.
+    content = hashlib.sha256(repr((data.sha256, data.classes)).encode()).hexdigest()[:8]
+    card = mixture_card(data, f"points-{path.stem}-{content}", path.stem, words)
 
     def make(device: str) -> Any:
         from diffview.models.exact.mixture_denoiser import MixtureDenoiser
 
         return MixtureDenoiser(card, data)
 
-    return PointSet(ModelSource(card, make, guidable=bool(card.classes)), words)
+    return OpenedPoints(ModelSource(card, make, guidable=bool(card.classes)), words)
 
 
 def _tensors(path: Path) -> Iterator[Any]:

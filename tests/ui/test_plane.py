@@ -315,12 +315,18 @@ def test_points_that_are_opened_become_a_density_to_explore(opened, wait, tmp_pa
     path = tmp_path / "two.csv"
     path.write_text("x,y,kind\n0.5,0,right\n-0.5,0,left\n")
     window.files.open(path)
-    wait(lambda: controller.card.id == "points-two" and controller.run.complete)
+    wait(lambda: controller.card.title == "two" and controller.run.complete)
     assert window.central.current is opened.page and opened.page.page is opened.page.explore
     assert controller.card.classes == ("left", "right")
     wait(lambda: getattr(opened.lab.answer, "asked", None) is not None)
     settled(opened, wait)
     assert opened.lab.source.card is controller.card
+    first = controller.card
+    path.write_text("x,y,kind\n0.6,0,right\n-0.5,0,left\n")
+    window.files.open(path)
+    wait(lambda: controller.card is not first and controller.run.complete)
+    assert first.id.startswith("points-two-") and controller.card.id.startswith("points-two-")
+    assert controller.card.id != first.id, "what is kept of the one is not shown for the other"
     path.write_text("0.5,0\n0.5\n")
     window.files.open(path)
     said = lambda: " ".join(one.text() for one in window.notices.findChildren(QLabel))  # noqa: E731
