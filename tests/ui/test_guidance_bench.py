@@ -1,12 +1,17 @@
 """The guidance bench in the window, on the bundled model and its two classifiers."""
 
+from types import SimpleNamespace
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 from PySide6.QtWidgets import QLabel
 
+from diffview.errors import InputError
 from diffview.models.judging import Verdict, Verdicts
 from diffview.ui.judging import GUIDES, Asked
 from diffview.ui.panels.bench_cards import VerdictCard
+from diffview.ui.workspaces.guidance_bench import GuidanceBench
 
 QUICK = Asked(label=7, weight=1.0, n_steps=4, seeds=(0, 1))
 
@@ -106,3 +111,10 @@ def test_what_is_said_of_the_end_is_said_by_the_one_that_did_not_guide(qtbot):
         "Guided by the noisy one: the clean one, which took no part, sees Bag in 2 of 4 pictures "
         "at the end; the one that guided, in 4.",
     ]
+
+
+def test_what_is_lacking_is_told_as_it_was_found():
+    lacking = Mock(side_effect=["'guide' is not here", ""])  # it was installed in between
+    bench = SimpleNamespace(judging=SimpleNamespace(lacking=lacking, source=None, asked=QUICK))
+    with pytest.raises(InputError, match="'guide' is not here"):
+        GuidanceBench.prepare(bench, {"weight": "2"})

@@ -128,9 +128,11 @@ class GuidanceBench(Workspace):
         """See the base; both sides are sampled anew where something changes."""
         if not wanted:
             return lambda: None
+        lacking = self.judging.lacking()
+        if lacking:
+            raise InputError(lacking)
         source, asked = self.judging.source, self.judging.asked
-        if self.judging.lacking() or source is None:
-            raise InputError(self.judging.lacking())
+        assert source is not None, "lacking() tells of it"
         weight = float(wanted.get("weight", asked.weight))
         if weight > HIGHEST:
             raise InputError(f"the weight is 0 to {HIGHEST:g} here, not {weight:g}")
