@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -159,3 +161,16 @@ def test_a_fresh_token_network_needs_log_of_the_number_of_codes(emoji_folder):
     torch.nn.init.zeros_(network.head.bias)
     loss = task.loss(network, torch.tensor([0, 1]), torch.Generator().manual_seed(0))
     assert loss.item() == pytest.approx(np.log(recipe.network.codes), rel=1e-5)
+
+
+@pytest.mark.parametrize("recipe", [EmojiText, EmojiAr])
+def test_the_order_of_a_round_lies_where_the_pictures_do_and_is_not_copied_batch_by_batch(
+    emoji_folder, recipe
+):
+    task = recipe(folder=emoji_folder).task("cpu")
+    order = Mock(wraps=task.order)
+    order.__getitem__ = lambda self, at: task.order[at]
+    indices, generator = torch.tensor([0, 1]), torch.Generator().manual_seed(0)
+    replace(task, order=order).loss(task.network(), indices, generator)
+    order.to.assert_not_called()
+    assert task.order.device == (task.latents if recipe is EmojiText else task.tokens).device

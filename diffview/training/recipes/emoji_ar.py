@@ -59,7 +59,7 @@ class TokenTask:
 
     def loss(self, network: nn.Module, indices: Tensor, generator: torch.Generator) -> Tensor:
         """Mean cross entropy, in nats a token, of the batch `indices` (B,)."""
-        indices = self.order.to(indices.device)[indices]
+        indices = self.order[indices]
         batch, device = len(indices), indices.device
         which = torch.randint(self.tokens.shape[1], (batch,), generator=generator, device=device)
         tokens = self.tokens[indices, which].flatten(1)
@@ -103,7 +103,8 @@ class EmojiAr:
         data = chosen(self.folder, split)
         tokens = variant_tokens(self.tokenizer.to(device), data, device)
         captions = Captions.of(data.emoji, self.stage.words)
-        return TokenTask(tokens, captions, self.network, one_round(data.emoji))
+        order = one_round(data.emoji).to(device)
+        return TokenTask(tokens, captions, self.network, order)
 
     def card(self) -> ModelCard:
         """The card, without figures. Its samples are tokens: numbers of codes."""

@@ -72,7 +72,7 @@ class TextTask:
     def loss(self, network: nn.Module, indices: Tensor, generator: torch.Generator) -> Tensor:
         """Mean squared error of v over the batch `indices` (B,)."""
         assert isinstance(network, LatentText)
-        indices = self.order.to(indices.device)[indices]
+        indices = self.order[indices]
         device, batch = indices.device, len(indices)
         which = torch.randint(self.latents.shape[1], (batch,), generator=generator, device=device)
         x_0 = network.standardised(self.latents[indices, which])
@@ -132,7 +132,7 @@ class EmojiText:
         data = chosen(self.folder, split)
         latents = variant_latents(self.tokenizer.to(device), data, device)
         captions = Captions.of(data.emoji, self.stage.words)
-        order = one_round(data.emoji)
+        order = one_round(data.emoji).to(device)
         return TextTask(latents, captions, channel_scale(latents), self.network, order)
 
     def card(self) -> ModelCard:
