@@ -68,8 +68,9 @@ def named(i: int, level: NoiseLevel) -> Iterator[None]:
     except Exception as error:
         where = f"the model failed at step {i} (t = {level.t:g})"
         if shortage.is_shortage(error):
-            shortage.release()
-            raise DiffviewError(f"{where}: {shortage.reason(error)}") from error
+            words = shortage.reason(error)
+            shortage.let_go(error)
+            raise DiffviewError(f"{where}: {words}") from None
         raise DiffviewError(f"{where}: {type(error).__name__}: {error}") from error
 
 

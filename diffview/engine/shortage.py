@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -23,8 +24,8 @@ ASKED = re.compile(
 )
 POWERS = {"b": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5, "e": 6}
 WAYS_OUT = (
-    "draw fewer samples at once or smaller ones, choose another device (--device cpu), or hold "
-    "the weights in half precision (--dtype bfloat16)"
+    "draw fewer samples at once or smaller ones, choose another device such as the CPU, or hold "
+    "the weights in half precision (bfloat16)"
 )
 
 
@@ -48,12 +49,12 @@ def asked(error: BaseException) -> int | None:
 def reason(error: BaseException) -> str:
     """How much was asked for and what to do, after the colon of a message."""
     size = asked(error)
-    wanted = "" if size is None else f"{size / 1e6:,.0f} MB more were asked for than are free; "
+    wanted = "" if size is None else f"{size / 1e6:,.0f} MB were asked for and are not free; "
     return f"out of memory: {wanted}{WAYS_OUT}"
 
 
 @contextmanager
-def told(doing: str) -> Iterator[None]:
+def explained(doing: str) -> Iterator[None]:
     """A want of memory inside becomes a DiffviewError: `doing` could not be done, and why.
 
     What a GPU's allocator kept in reserve is given back, so that the next try has all there is.
@@ -64,12 +65,27 @@ def told(doing: str) -> Iterator[None]:
         if not is_shortage(error):
             raise
         text = f"{doing} failed: {reason(error)}"
-        release()
-        raise DiffviewError(text) from error
+        let_go(error)
+        raise DiffviewError(text) from None
+
+
+def let_go(error: BaseException) -> None:
+    """Let go of what the call that raised `error` held, and give the reserve back.
+
+    The traceback holds the call's frames and they its tensors, so those go first. Ask for the
+    `reason` before, and raise another error `from None`.
+    """
+    for one in (error, error.__cause__, error.__context__):
+        if one is not None:
+            traceback.clear_frames(one.__traceback__)
+    release()
 
 
 def release() -> None:
-    """Give back what torch keeps for later, if torch is there and has a GPU."""
+    """Give back what torch keeps for later, if torch is there and uses a GPU.
+
+    is_available is not asked: it may wake the driver.
+    """
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()

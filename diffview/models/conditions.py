@@ -99,8 +99,8 @@ class TakesScale(Protocol):
         """The same model, told `scale`; it shares the weights."""
 
 
-def told(model: Model, spec: RunSpec) -> Model:
-    """`model` as this recipe wants it told: at its distilled scale, if it takes one."""
+def at_distilled_scale(model: Model, spec: RunSpec) -> Model:
+    """`model` at the distilled scale of this recipe, if it was taught one."""
     if not model.card.distilled:
         return model
     return cast(TakesScale, model).at_scale(float(spec.option(DISTILLED_SCALE.name)))

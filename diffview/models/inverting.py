@@ -136,7 +136,8 @@ def _climb(
     def states() -> Generator[State, None, None]:
         condition = conditions.condition_of(model, spec)
         negative = conditions.negative_of(model, spec)
-        denoise = bound(conditions.told(model, spec), spec, condition, guide, negative)
+        scaled = conditions.at_distilled_scale(model, spec)
+        denoise = bound(scaled, spec, condition, guide, negative)
         x = torch.tensor(x_0).to(model.device)
         levels = spec.levels(model.schedule)
         queued: deque[tuple[Ascent, Callable[[], torch.Tensor]]] = deque()

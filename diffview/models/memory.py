@@ -11,7 +11,7 @@ import logging
 import sys
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,11 +64,15 @@ class Room:
 
 
 def free(device: torch.device) -> int | None:
-    """Bytes that are free on `device`; None where nobody can tell."""
+    """Bytes that are free on `device`, what torch keeps there in reserve too.
+
+    None where nobody can tell.
+    """
     if device.type == "cuda":
         import torch
 
-        return int(torch.cuda.mem_get_info(device)[0])
+        reserve = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + reserve
     return host_free()
 
 
@@ -94,16 +98,21 @@ def foreseen(parameters: int, dtype: str, device: torch.device | None = None) ->
 def device_of(choice: str) -> torch.device | None:
     """The GPU that a choice of auto, cuda or cuda:N means; None for the computer's own memory.
 
-    Neither torch is imported for it nor a GPU woken: before either there is None.
+    Neither torch is imported for it nor a GPU woken: before either there is None. Nor is there one
+    of a GPU that this machine has not.
     """
     if "torch" not in sys.modules or not (choice == "auto" or choice.startswith("cuda")):
         return None
     import torch
 
     cuda: Any = torch.cuda  # in part untyped
-    if not (cuda.is_available() and cuda.is_initialized()):
+    if not (cuda.is_initialized() and cuda.is_available()):  # the second may wake the driver
         return None
-    return torch.device("cuda" if choice == "auto" else choice)
+    _, numbered, number = choice.partition(":")
+    if not numbered:
+        return torch.device("cuda")
+    there = number.isdecimal() and int(number) < cuda.device_count()
+    return torch.device("cuda", int(number)) if there else None
 
 
 def check_weights(parameters: int, itemsize: int, device: torch.device, name: str) -> None:
@@ -114,7 +123,7 @@ def check_weights(parameters: int, itemsize: int, device: torch.device, name: st
         raise InputError(
             f"model '{name}' needs {gigabytes(need)} for its {parameters / 1e9:.2f} billion "
             f"weights on {device}, {gigabytes(room)} are free{smaller}: close other programs, or "
-            "choose another device or number type (--dtype bfloat16)"
+            "choose another device or number type (bfloat16)"
         )
 
 
@@ -123,21 +132,26 @@ def check_samples(room: Room, name: str) -> int:
     if room.samples < 1:
         raise InputError(
             f"one sample of model '{name}' does not fit into memory: {room}; choose another "
-            "device or number type (--dtype bfloat16)"
+            "device or number type (bfloat16)"
         )
     return room.samples
 
 
-def check_decode(room: Room, name: str) -> None:
-    """Raise DiffviewError, with the numbers, when one picture cannot be decoded.
+def check_decode(room: Room, name: str, device: torch.device) -> None:
+    """Raise DiffviewError, with the numbers, when one picture cannot be decoded on `device` now.
 
     Asked before it is tried: where a system promises more memory than it has, it would end the
-    whole program.
+    whole program. What is free is asked anew, since other programs come and go; the weights are
+    there by now.
     """
-    if not room.decodes:
+    left = free(device)
+    if left is None:
+        return
+    now = replace(room, weights=0, free=left)
+    if not now.decodes:
         raise DiffviewError(
-            f"decoding a picture of model '{name}' does not fit into memory: {room}; close other "
-            "programs, or choose another device or number type (--dtype bfloat16)"
+            f"decoding a picture of model '{name}' does not fit into memory: {now}; close other "
+            "programs, or choose another device or number type (bfloat16)"
         )
 
 

@@ -108,7 +108,7 @@ class NetworkDenoiser:
         """See `engine.denoiser.TakesText`. Raises InputError where no prompts are taken."""
         if self._text is None:
             raise InputError(f"model '{self.card.id}' takes no prompt")
-        with shortage.told("encoding the prompt"):
+        with shortage.explained("encoding the prompt"):
             return self._text(prompts)
 
     @property
@@ -125,8 +125,10 @@ class NetworkDenoiser:
         if self._decoder is None:
             raise DiffviewError(f"model '{self.card.id}' has no decoder: its samples stay latents")
         if self.room is not None:
-            check_decode(self.room, self.card.id)
-        with shortage.told(f"decoding a picture of {'x'.join(map(str, self.card.picture_shape))}"):
+            check_decode(self.room, self.card.id, self.device)
+        with shortage.explained(
+            f"decoding a picture of {'x'.join(map(str, self.card.picture_shape))}"
+        ):
             return torch.cat([self._decoder(latent[None]) for latent in latents])
 
     @property

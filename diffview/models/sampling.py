@@ -291,7 +291,7 @@ def records(
 
     from diffview.engine.run import run
 
-    model = conditions.told(model, spec)
+    model = conditions.at_distilled_scale(model, spec)
     with torch.no_grad():
         condition = conditions.condition_of(model, spec)
         negative = conditions.negative_of(model, spec)
@@ -310,7 +310,7 @@ def open_model(
     from diffview.models import families
 
     place = choose_device(device) if isinstance(device, str) else device
-    with shortage.told(f"loading model '{entry.card.id}' on {place}"):
+    with shortage.explained(f"loading model '{entry.card.id}' on {place}"):
         model = families.load(entry, place, dtype)
     if not entry.bundled and entry.path.exists():
         recent.remember(entry.path)

@@ -1,10 +1,12 @@
 """Want of memory: known in everybody's words, told with what was asked for and what to do."""
 
+import weakref
+
 import numpy as np
 import pytest
 import torch
 
-from diffview.engine import shortage
+from diffview.engine import recording, schedules, shortage
 from diffview.errors import DiffviewError
 
 WINDOWS = (
@@ -37,12 +39,44 @@ def test_a_want_of_memory_is_known_and_what_was_asked_for_is_told(error, asked):
     assert shortage.is_shortage(error)
     assert shortage.asked(error) == asked
     words = r"decoding failed: out of memory: .*fewer samples"
-    with pytest.raises(DiffviewError, match=words), shortage.told("decoding"):
+    with pytest.raises(DiffviewError, match=words), shortage.explained("decoding"):
         raise error
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shapes differ"), ValueError("out of memory")])
 def test_other_errors_stay_what_they_are(error):
     assert not shortage.is_shortage(error)
-    with pytest.raises(type(error), match=str(error)), shortage.told("decoding"):
+    with pytest.raises(type(error), match=str(error)), shortage.explained("decoding"):
         raise error
+
+
+LEVEL = schedules.named("linear").level(3)
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [lambda: shortage.explained("decoding"), lambda: recording.named(3, LEVEL)],
+    ids=["explained", "named"],
+)
+def test_what_the_failed_step_held_is_let_go_before_the_reserve_is_given_back(
+    wrapped, monkeypatch
+):
+    """The error's traceback holds its frames, and they its tensors."""
+    held, alive = [], []
+    monkeypatch.setattr(shortage, "release", lambda: alive.extend(ref() for ref in held))
+
+    def step():
+        activations = torch.zeros(4)
+        held.append(weakref.ref(activations))
+        raise torch.OutOfMemoryError(CUDA)
+
+    with pytest.raises(DiffviewError, match="out of memory") as info, wrapped():
+        step()
+    assert alive == [None]
+    assert info.value.__cause__ is None and info.value.__suppress_context__
+
+
+def test_the_words_tell_the_size_of_the_request_and_suit_window_and_command_line():
+    words = shortage.reason(torch.OutOfMemoryError(CUDA))
+    assert "2,684 MB were asked for and are not free" in words
+    assert "--" not in words

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from diffview.errors import InputError
+from diffview.engine import shortage
+from diffview.errors import DiffviewError, InputError
 from diffview.models import memory
 from diffview.models.memory import Room
 from diffview.models.network import NetworkDenoiser
@@ -124,4 +125,42 @@ def test_a_gpu_is_asked_what_it_has_free_only_where_it_is_in_use(
 ):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: awake)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert memory.device_of(choice) == found
+
+
+@pytest.mark.parametrize("choice", ["cuda:9", "cuda:x", "cuda:"])
+def test_a_gpu_that_is_not_there_has_no_memory_to_tell_of(monkeypatch, choice):
+    """torch raises for it, which in a slot of the window would end the program."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert memory.device_of(choice) is None
+
+
+def test_a_driver_that_sleeps_is_not_woken_to_be_asked(monkeypatch):
+    def woken():
+        raise AssertionError("is_available asks the driver")
+
+    monkeypatch.setattr(torch.cuda, "is_available", woken)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    assert memory.device_of("auto") is None
+    shortage.release()
+
+
+def test_a_picture_is_decoded_once_there_is_room_again(monkeypatch):
+    room = Room(0, per_sample=1, free=10**9, decode=10**9)  # measured while there was little
+    monkeypatch.setattr(memory, "free", lambda device: 10**9)
+    with pytest.raises(DiffviewError, match=r"1.0 GB for decoding a picture, 1.0 GB free"):
+        memory.check_decode(room, "m", CPU)
+    monkeypatch.setattr(memory, "free", lambda device: 2 * 10**9)
+    memory.check_decode(room, "m", CPU)
+    monkeypatch.setattr(memory, "free", lambda device: None)
+    memory.check_decode(room, "m", CPU)
+
+
+def test_what_torch_keeps_for_itself_on_a_gpu_is_free_too(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (3, 10))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 5)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 1)
+    assert memory.free(torch.device("cuda")) == 3 + (5 - 1)
