@@ -26,12 +26,8 @@ PORTS = {"http": 80, "https": 443}
 
 def check_reached(url: SplitResult, seconds: float) -> None:
     """Raise DiffviewError unless the host of `url` takes a connection within `seconds`, and
-    InputError where `url` has no port that could be."""
-    host = url.hostname or ""
-    try:
-        port = url.port or PORTS.get(url.scheme, 443)
-    except ValueError as error:
-        raise InputError(f"the hub's address, HF_ENDPOINT, is wrong: {error}") from None
+    InputError where `url` names no host, or a port that cannot be."""
+    host, port = _place(url)
     if {url.scheme, "all"} & getproxies().keys() and not proxy_bypass(host):
         return
     attempt = _attempt(host, port, seconds)
@@ -43,6 +39,15 @@ def check_reached(url: SplitResult, seconds: float) -> None:
         raise DiffviewError(
             f"{wrong}: {getattr(attempt.failed, 'strerror', '') or attempt.failed}"
         )
+
+
+def _place(url: SplitResult) -> tuple[str, int]:
+    try:
+        if not url.hostname:
+            raise ValueError("it names no host, such as https://huggingface.co")
+        return url.hostname, url.port or PORTS.get(url.scheme, 443)
+    except ValueError as error:
+        raise InputError(f"the hub's address, HF_ENDPOINT, is wrong: {error}") from None
 
 
 class _Attempt:

@@ -363,10 +363,14 @@ def test_a_name_that_none_can_have_is_told_at_once():
         resolving.check_reached(urlsplit(f"http://{'a' * 70}.invalid"), 60)
 
 
-def test_a_port_that_none_can_be_is_told_before_anything_is_looked_up(monkeypatch):
+@pytest.mark.parametrize(
+    ("address", "wrong"),
+    [("http://hub.invalid:99999", "Port out of range"), ("hub.invalid", "it names no host")],
+)
+def test_an_address_that_none_can_be_is_told_before_it_is_looked_up(monkeypatch, address, wrong):
     monkeypatch.setattr(socket, "getaddrinfo", None)
-    with pytest.raises(InputError, match="HF_ENDPOINT, is wrong: Port out of range"):
-        resolving.check_reached(urlsplit("http://hub.invalid:99999"), 60)
+    with pytest.raises(InputError, match=f"HF_ENDPOINT, is wrong: {wrong}"):
+        resolving.check_reached(urlsplit(address), 60)
 
 
 @pytest.mark.parametrize("name", ["http_proxy", "all_proxy"])
