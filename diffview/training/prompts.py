@@ -46,8 +46,8 @@ PROMPTS: Mapping[str, str] = {
     "gift": "gift",
 }  # fmt: skip
 """Prompts that name one thing, and the word that must stand in the name a judge gives it."""
-SCALES = (1.0, 3.0)
-JUDGED_SCALES = (1.0, 3.0, 6.0)
+SCALES = (1.0, 2.0)
+JUDGED_SCALES = (1.0, 2.0, 4.0)
 TOP = 5
 JUDGE = "emoji-classifier"
 STEPS = 25

@@ -161,7 +161,7 @@ class EmojiText:
                 "sampler": "ddim",
                 "steps": 50,
                 "spacing": "trailing",
-                "guidance": 3.0,
+                "guidance": 2.0,
                 "prompt": "red apple",
             },
             latent=True,
