@@ -140,7 +140,8 @@ class NetworkDenoiser:
     def latents(self, pictures: Tensor) -> Tensor:
         """Latents (B, *D) of pictures (B, *P) within -1 .. 1, by the decoder's own encoder.
 
-        Raises DiffviewError where nothing encodes.
+        Raises DiffviewError where nothing encodes, one picture does not fit into memory, or the
+        encoder gives what is no number.
         """
         if not hasattr(self._decoder, "encode"):
             raise DiffviewError(
@@ -148,7 +149,15 @@ class NetworkDenoiser:
                 "latents: choose a sample of its run"
             )
         stage = cast(Encodes, self._decoder)
-        return torch.cat([stage.encode(picture[None]) for picture in pictures])
+        size = "x".join(map(str, self.card.picture_shape))
+        with shortage.explained(f"encoding a picture of {size}"):
+            latents = torch.cat([stage.encode(picture[None]) for picture in pictures])
+        if not bool(latents.isfinite().all()):
+            raise DiffviewError(
+                f"the encoder of model '{self.card.id}' gave latents that are NaN or infinite: "
+                "choose another picture, or number type float32"
+            )
+        return latents
 
     @property
     def learned_variance(self) -> bool:

@@ -221,3 +221,32 @@ def test_a_learned_variance_that_is_not_there_or_not_declared_is_refused(make_ca
         )
     with pytest.raises(DiffviewError, match="learned no variance"):
         NetworkDenoiser(make_card(classes=()), lambda x, t: x).with_variance(x_t(), level, None)
+
+
+class Stage:
+    """Encodes by what it is given to do."""
+
+    sha256 = "e" * 64
+
+    def __init__(self, encode):
+        self.encode = encode
+
+
+def with_stage(make_card, encode):
+    card = make_card(classes=(), latent=True, picture_shape=(1, 16, 16))
+    return NetworkDenoiser(card, Recorder(), decoder=Stage(encode))
+
+
+def test_a_picture_that_is_too_large_to_be_encoded_is_told_in_words(make_card):
+    def encode(picture):
+        raise MemoryError("Unable to allocate 3.00 GiB for an array")
+
+    with pytest.raises(DiffviewError, match=r"encoding a picture of 1x16x16 failed.*3,221 MB"):
+        with_stage(make_card, encode).latents(torch.zeros(1, 1, 16, 16))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_latents_of_a_picture_that_are_no_numbers_are_told_of(make_card, value):
+    model = with_stage(make_card, lambda picture: picture[..., ::2, ::2] * 0 + value)
+    with pytest.raises(DiffviewError, match=r"the encoder of model .* NaN or infinite"):
+        model.latents(torch.ones(1, 1, 16, 16))

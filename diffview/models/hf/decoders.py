@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -47,15 +48,23 @@ class Autoencoder:
 
     def __call__(self, latents: Tensor) -> Tensor:
         """Pictures (B, 3, H, W), mostly within -1 .. 1."""
-        pictures = self.decoded(latents)
-        if self.dtype != torch.float32 and not bool(pictures.isfinite().all()):
-            log.warning("the decoder overflowed in %s: it goes on in float32", self.dtype)
-            self.network, self.dtype = self.network.float(), torch.float32
-            pictures = self.decoded(latents)
-        return pictures
+        return self._whole(self.decoded, latents)
 
     def encode(self, pictures: Tensor) -> Tensor:
         """Latents (B, *D) as the sampler holds them, the middle of what the encoder says."""
+        return self._whole(self.encoded, pictures)
+
+    def _whole(self, way: Callable[[Tensor], Tensor], given: Tensor) -> Tensor:
+        """`way(given)`, in float32 from now on if half precision overflows on it."""
+        found = way(given)
+        if self.dtype != torch.float32 and not bool(found.isfinite().all()):
+            log.warning("the autoencoder overflowed in %s: it goes on in float32", self.dtype)
+            self.network, self.dtype = self.network.float(), torch.float32
+            found = way(given)
+        return found
+
+    def encoded(self, pictures: Tensor) -> Tensor:
+        """`encode` without a look at the values, which may have overflowed in half precision."""
         network: Any = self.network
         told = network.encode(pictures.to(self.dtype))
         z = told.latents if hasattr(told, "latents") else told.latent_dist.mode()
@@ -63,7 +72,7 @@ class Autoencoder:
         return latents
 
     def decoded(self, latents: Tensor) -> Tensor:
-        """The same without a look at the values, which may have overflowed in half precision."""
+        """Pictures without a look at the values, which may have overflowed in half precision."""
         network: Any = self.network
         z = latents / self._scale + self._shift
         pictures: Tensor = network.decode(z.to(self.dtype)).sample
