@@ -265,7 +265,10 @@ def listed(files: list[str]) -> str:
     folders: dict[str, list[str]] = {}
     for file in map(Path, files):
         folders.setdefault(str(file.parent), []).append(file.name)
-    return "; ".join(f"{folder}: {_counted(names)}" for folder, names in folders.items())
+    return "; ".join(
+        _counted(names) if folder == "." else f"{folder}: {_counted(names)}"
+        for folder, names in folders.items()
+    )
 
 
 def _counted(names: list[str]) -> str:

@@ -56,7 +56,7 @@ class StatusBar(QStatusBar):
 
 
 def progress_text(activity: Activity) -> str:
-    """The step and the time that is left, in words."""
+    """How many steps are done and the time that is left, in words."""
     if not activity.busy or activity.text:
         return activity.text
     if not activity.done:
@@ -66,4 +66,4 @@ def progress_text(activity: Activity) -> str:
         "" if left is None else f" · {left:.0f} s left" if left >= 10 else f" · {left:.1f} s left"
     )
     steps = activity.total - 1  # the last record is the clean end, not a step
-    return f"step {min(activity.done, steps)}/{steps}{rest}"
+    return f"{min(activity.done, steps)} of {steps} steps done{rest}"

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 import diffview
 from diffview.cli import main
+from diffview.cli.exporting import listed
 from diffview.engine import session
 from diffview.models import sampling
 
@@ -407,3 +408,8 @@ def test_a_model_that_judges_cannot_be_sampled(sample, tmp_path, model_file, cap
     judge = model_file(tmp_path / "judge.safetensors", family="classifier", prediction="class")
     assert sample("--out", "out", model=str(judge)) == 2
     assert "it cannot be sampled" in capsys.readouterr().err
+
+
+def test_files_are_told_by_their_folder_and_those_of_this_one_by_their_names_alone():
+    found = listed(["a.dvsession", "out/step_0.png", "out/step_1.png", "out/run.gif"])
+    assert found == "a.dvsession; out: run.gif, 2 PNG frames"

@@ -127,7 +127,7 @@ class EmojiAr:
             source="diffview train emoji-ar",
             licence="MIT",
             data_licence=EMOJI_LICENCE,
-            defaults={"guidance": 3.0, "prompt": "red apple"},
+            defaults={"guidance": 2.0, "prompt": "red apple"},
             latent=True,
             text_tokens=LENGTH,
             vocabulary=self.stage.words,
