@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from diffview.engine import shortage
 from diffview.errors import InputError
 from diffview.models import hf
 from diffview.models.hf import clip_tokenizer, weights
@@ -74,7 +75,11 @@ def _empty(part: Part, found: weights.Weights) -> nn.Module:
 
 
 def _made(part: Part) -> nn.Module:
-    """The network as its configuration says. Raises InputError for one that is none."""
+    """The network as its configuration says.
+
+    Raises InputError for one that is none, or where it wants a package that is not here; a want
+    of memory is no fault of the file and stays what it is.
+    """
     settings = plain(part.config)
     try:
         cls = getattr(importlib.import_module(part.library), part.cls)
@@ -83,10 +88,20 @@ def _made(part: Part) -> nn.Module:
         else:
             config = getattr(importlib.import_module("transformers"), CONFIGS[part.cls])
             network = cls(config(**settings))
+    except ImportError as error:
+        raise InputError(
+            f"{part.path} needs a package that cannot be imported here ({_first_line(error)}): "
+            f"{hf.INSTALL}"
+        ) from error
     except Exception as error:  # whatever a library makes of settings that are none
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{part.path}/config.json is damaged: {reason}") from None
+        if shortage.is_shortage(error):
+            raise
+        raise InputError(f"{part.path}/config.json is damaged: {_first_line(error)}") from None
     return network
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def plain(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -60,23 +60,23 @@ def shapes(numbers: int, tensors: int) -> Iterator[None]:
 
     Raises InputError as soon as a network is built that is far larger than they are.
     """
-    _here.allowance = Allowance(2 * numbers + ROOM, 2 * tensors + SPARE)
+    outer, _here.allowance = _here.allowance, Allowance(2 * numbers + ROOM, 2 * tensors + SPARE)
     try:
         with torch.device("meta"), without_values():
             yield
     finally:
-        _here.allowance = None
+        _here.allowance = outer
 
 
 @contextmanager
 def parameters() -> Iterator[None]:
     """New modules have parameters of shapes only; what they compute for themselves is real."""
-    _here.empty = True
+    outer, _here.empty = _here.empty, True
     try:
         with without_values():
             yield
     finally:
-        _here.empty = False
+        _here.empty = outer
 
 
 def _on_parameter(module: nn.Module, name: str, parameter: Any) -> nn.Parameter | None:

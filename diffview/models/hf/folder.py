@@ -241,6 +241,13 @@ def _refuse_way_out(root: Path, path: Path) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
+    """The configuration in `path`, as `json_object`, which must not make libraries import code."""
+    value = json_object(path)
+    _refuse_code(value, path)
+    return value
+
+
+def json_object(path: Path) -> dict[str, Any]:
     """The JSON object in `path`. Raises InputError naming what is wrong with it."""
     try:
         if path.stat().st_size > MAX_JSON:
@@ -252,7 +259,6 @@ def read_json(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is damaged: {error}") from None
     if not isinstance(value, dict):
         raise InputError(f"{path} is not a JSON object")
-    _refuse_code(value, path)
     return value
 
 

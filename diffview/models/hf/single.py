@@ -18,7 +18,7 @@ from typing import Any
 from diffview import tensorfile
 from diffview.errors import InputError
 from diffview.models.hf import ldm_names
-from diffview.models.hf.folder import Folder, Part, check_config, read_json
+from diffview.models.hf.folder import Folder, Part, check_config, json_object
 from diffview.models.hf.ldm_names import Stored
 from diffview.tensorfile import Header
 
@@ -236,7 +236,7 @@ def _scheduler(path: Path, header: Header, kind: Kind) -> tuple[dict[str, Any], 
         raise InputError(
             f"{path} is a Stable Diffusion 2 and does not say what it predicts: write into "
             f'{beside.name} beside it {{"prediction_type": "v_prediction"}} (768-v) or "epsilon" '
-            "(base)"
+            f"(base){''.join(f'; {note}' for note in notes)}"
         )
     return config, notes
 
@@ -257,11 +257,17 @@ def _own_marks(header: Header) -> dict[str, Any]:
 def _told_beside(beside: Path, own: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """What the JSON beside a file says of the schedule, and notes of it; it beats the file's own.
 
-    Other programs keep their own things in such a file, so what is no scheduler's is left alone.
+    Other programs keep their own things in such a file, so what is no scheduler's is left alone,
+    and a file that could not be ours is as if it were not there. Nothing of it but the schedule's
+    own numbers and words goes to a library.
     """
     if not beside.is_file():
         return {}, []
-    value = read_json(beside)
+    try:
+        value = json_object(beside)
+    except InputError as error:
+        why = str(error).replace(str(beside), f"{beside.name} beside it")
+        return {}, [f"{why}: it is not read"]
     told = {key: value[key] for key in value if key in TOLD_BESIDE}
     check_config(told, beside)
     notes = [f"{beside.name} beside it says {', '.join(told)}"] if told else []

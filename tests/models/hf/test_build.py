@@ -11,7 +11,7 @@ from diffusers import UNet2DModel
 
 from diffview.errors import InputError
 from diffview.models import hf
-from diffview.models.hf import build, folder
+from diffview.models.hf import build, empty, folder
 
 WHERE = build.Place(torch.device("cpu"), torch.float32)
 
@@ -83,3 +83,48 @@ def test_what_overflows_in_half_precision_stays_whole_as_in_its_library(pipeline
     expected = {name: tensor.dtype for name, tensor in theirs.named_parameters()}
     assert {name: tensor.dtype for name, tensor in ours.named_parameters()} == expected
     assert {torch.float16, torch.float32} == set(expected.values())
+
+
+@pytest.mark.parametrize(
+    "lack", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_memory_that_runs_out_while_a_network_is_made_is_no_damaged_file(
+    pipelines, monkeypatch, lack
+):
+    monkeypatch.setattr(UNet2DModel, "from_config", raising(lack))
+    with pytest.raises(type(lack)) as info:
+        build.build(part(pipelines, "ddpm", "unet"), WHERE)
+    assert info.value is lack
+
+
+def test_a_package_that_is_missing_is_no_damaged_file(pipelines, monkeypatch):
+    lack = ModuleNotFoundError("No module named 'xformers'", name="xformers")
+    monkeypatch.setattr(UNet2DModel, "from_config", raising(lack))
+    with pytest.raises(InputError, match="No module named 'xformers'") as info:
+        build.build(part(pipelines, "ddpm", "unet"), WHERE)
+    assert "damaged" not in str(info.value) and hf.INSTALL in str(info.value)
+
+
+def raising(error):
+    def call(*args, **more):
+        raise error
+
+    return call
+
+
+def test_within_the_bound_of_one_network_another_may_be_made(monkeypatch):
+    """The inner bound ends, the outer one still holds."""
+    monkeypatch.setattr(empty, "ROOM", 0)
+    with pytest.raises(InputError, match="far larger than its weights"), empty.shapes(4, 1):
+        with empty.shapes(100, 10):
+            torch.nn.Linear(10, 10)
+        torch.nn.Linear(10, 10)
+    assert not torch.nn.Linear(10, 10).weight.is_meta
+
+
+def test_within_a_network_of_shapes_only_another_may_be_made():
+    with empty.parameters():
+        with empty.parameters():
+            torch.nn.Linear(2, 2)
+        assert torch.nn.Linear(2, 2).weight.is_meta
+    assert not torch.nn.Linear(2, 2).weight.is_meta

@@ -235,6 +235,55 @@ def test_a_json_of_another_programs_is_left_alone(written, tmp_path):
     assert catalog.find(str(path)).card == expected
 
 
+NOTES_OF_OTHERS = {
+    "a list": b'[{"prediction_type": "v_prediction"}]',
+    "no JSON": b"prediction_type: v_prediction",
+    "not UTF-8": '{"author": "Jos\u00e9"}'.encode("latin-1"),
+    "over 16 MB": b'{"preview": "' + b"x" * 2**24 + b'"}',
+}
+
+
+@pytest.mark.parametrize("content", NOTES_OF_OTHERS.values(), ids=NOTES_OF_OTHERS)
+def test_a_json_that_is_none_of_ours_is_as_if_it_were_not_there_and_told(
+    written, tmp_path, content
+):
+    path = tmp_path / "sd.safetensors"
+    save_file(load_file(written("1")[1]), path)
+    expected = catalog.find(str(path)).card
+    path.with_suffix(".json").write_bytes(content)
+    card = catalog.find(str(path)).card
+    assert replace(card, notes=()) == replace(expected, notes=())
+    [note] = set(card.notes) - set(expected.notes)
+    assert note.startswith("sd.json beside it is ") and note.endswith(": it is not read")
+
+
+def test_what_would_be_a_way_to_code_in_a_folder_is_nothing_beside_a_file(written, tmp_path):
+    path = tmp_path / "sd.safetensors"
+    save_file(load_file(written("1")[1]), path)
+    other = {"preview_file": "../a picture.png", "auto_map": "x", "prediction_type": "epsilon"}
+    path.with_suffix(".json").write_text(json.dumps(other))
+    assert "sd.json beside it says prediction_type" in catalog.find(str(path)).card.notes
+
+
+def test_a_bad_value_of_a_key_that_is_read_beside_a_file_is_refused(written, tmp_path):
+    path = tmp_path / "sd.safetensors"
+    save_file(load_file(written("1")[1]), path)
+    path.with_suffix(".json").write_text(json.dumps({"prediction_type": "speed"}))
+    with pytest.raises(InputError, match="prediction_type 'speed' is not known"):
+        catalog.find(str(path))
+
+
+def test_a_version_2_beside_a_damaged_json_says_that_it_was_not_read(written, tmp_path):
+    path = tmp_path / "unknown.safetensors"
+    save_file(load_file(written("2")[1]), path)
+    path.with_suffix(".json").write_text('{"prediction_type": "epsilon",}')
+    with pytest.raises(
+        InputError,
+        match=r"does not say what it predicts.*; unknown.json beside it is damaged.*not read",
+    ):
+        catalog.find(str(path))
+
+
 def changed(written, tmp_path, change):
     tensors = load_file(written("1")[1])
     change(tensors)
