@@ -22,7 +22,7 @@ from diffview.engine.schedules import Schedule
 from diffview.engine.spacings import LIST
 from diffview.engine.spec import RunSpec
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory
-from diffview.models import sampling
+from diffview.models import codebook, sampling
 from diffview.models.card import ModelCard
 
 if TYPE_CHECKING:
@@ -143,3 +143,22 @@ def error(record: StepRecord, x_0: Float32, eps: Float32, data_range: float) -> 
         psnr=10 * math.log10(data_range**2 / mean) if mean > 0 else math.inf,
         eps_rms=float(np.sqrt(np.mean(np.square(eps_hat.astype(np.float64) - eps)))),
     )
+
+
+def model_error(
+    card: ModelCard,
+    record: StepRecord,
+    x_0: Float32,
+    eps: Float32,
+    decoded: Sequence[Float32] = (),
+) -> Error:
+    """`error` in the units of a model's samples, with the PSNR of their pictures.
+
+    decoded: of latents what x_0 and x0_hat decode to, (*P) in -1 .. 1; their PSNR is not a number
+    as long as both are not there.
+    """
+    if not card.coded:
+        low, high = card.value_range
+        return error(record, x_0, eps, high - low)
+    found = error(record, x_0, eps, math.nan)
+    return replace(found, psnr=codebook.psnr(*decoded)) if len(decoded) == 2 else found

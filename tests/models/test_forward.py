@@ -163,6 +163,21 @@ def test_the_error_s_numbers_by_hand():
     assert error.eps_rms == pytest.approx(0.6 * 0.1 / 0.8)  # eps_hat = -alpha x0_hat / sigma
 
 
+def test_the_psnr_is_of_the_pictures_whatever_the_samples_are():
+    """Pixels by the data's own range, here 1; latents by what they decode to, once that is known:
+    pictures a fifth apart, 20 log10(2 / 0.2) = 20 dB."""
+    x_0 = np.zeros((1, 2, 2), np.float32)
+    record = StepRecord(0, LEVEL, x_0[None], x_0[None] + 0.1, None, None, None, 1, 0)
+    latent = latent_model(None).card
+    pixels = replace(latent, latent=False, picture_shape=(), value_range=(0.0, 1.0))
+    of_pixels = forward.model_error(pixels, record, x_0, x_0)
+    assert of_pixels.psnr == pytest.approx(20) and of_pixels.norm == pytest.approx(0.2)
+    assert math.isnan(forward.model_error(latent, record, x_0, x_0).psnr)
+    seen = np.zeros((3, 4, 4), np.float32), np.full((3, 4, 4), 0.2, np.float32)
+    of_latents = forward.model_error(latent, record, x_0, x_0, seen)
+    assert of_latents.psnr == pytest.approx(20) and of_latents.norm == pytest.approx(0.2)
+
+
 def test_a_perfect_estimate_has_no_error():
     x = np.ones((1, 1, 2, 2), np.float32)
     record = StepRecord(0, LEVEL, 0.6 * x, x, None, None, None, 1, 0)

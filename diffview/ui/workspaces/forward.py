@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from math import nan
+from dataclasses import dataclass
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Slot
@@ -16,7 +15,7 @@ from diffview.frames import noising as pictures
 from diffview.frames.compose import Frame, Tiles
 from diffview.frames.lens import DECODED, PREVIEW
 from diffview.frames.pixels import Uint8
-from diffview.models import codebook, forward
+from diffview.models import forward
 from diffview.ui.desk import Desk
 from diffview.ui.level_timeline import LevelTimeline
 from diffview.ui.looks import Looks
@@ -383,24 +382,20 @@ class Forward(Workspace):
         answer = self._answer()
         if answer is None:
             return
-        asked, low, high = answer.asked, *self.desk.store.card.value_range
-        coded = self.looks.coded
-        error = forward.error(answer.record, asked.x_0, asked.eps, nan if coded else high - low)
+        asked, card = answer.asked, answer.asked.source.card
+        seen = self._decoded(answer)
+        error = forward.model_error(card, answer.record, asked.x_0, asked.eps, seen)
         guided = asked.spec.guidance.kind != "none"
         gamma = asked.spec.guidance.scale if guided else None
-        who = asked.who
-        if coded:
-            error = replace(error, psnr=self._psnr(answer))
-            who += "; in units of its latents, but the PSNR is of the decoded pictures"
+        latent = "; in units of its latents, but the PSNR is of the decoded pictures"
+        who = asked.who + (latent if card.coded else "")
         self.error_card.show_error(error, asked.level, gamma, who)
 
-    def _psnr(self, answer: Answer) -> float:
-        """Of the decoded estimate, once both pictures are decoded; else not a number."""
-        x_0 = self.looks.of(pictures.PICTURE, answer.asked.x_0)
-        x0_hat = self.looks.of("x0hat", answer.x0_hat)
-        if x_0 is None or x0_hat is None or {x_0.lens, x0_hat.lens} != {DECODED}:
-            return nan
-        return codebook.psnr(x_0.picture, x0_hat.picture)
+    def _decoded(self, answer: Answer) -> list[Float32]:
+        """x_0 and the estimate as the decoder shows them, as far as it has."""
+        states = {pictures.PICTURE: answer.asked.x_0, "x0hat": answer.x0_hat}
+        looks = [self.looks.of(name, values) for name, values in states.items()]
+        return [look.picture for look in looks if look is not None and look.lens == DECODED]
 
     @Slot()
     def _on_looked(self) -> None:
