@@ -32,6 +32,8 @@ from diffview.models.memory import Room
 if TYPE_CHECKING:
     import torch
 
+    from diffview.engine.levels import NoiseLevel
+    from diffview.engine.schedules import Schedule
     from diffview.models.hf.build import Place
 
 log = logging.getLogger(__name__)
@@ -147,14 +149,36 @@ def _room(model: Any, place: Place) -> Room | None:
     card, free = model.card, memory.free(place.device)
     if card.parameters < memory.LARGE or free is None or place.offload:
         return None
-    condition = model.null_condition(1) if card.takes_text or card.classes else None
-    low, high = card.schedule.span
-    level = card.schedule.level(float(round((low + high) / 2)) if high > 1 else high / 2)
     sample = ((1, *card.data_shape), torch.float32, place.device)
-    per_sample = memory.peak(lambda x: model(x, level, condition), sample)
-    picture = None if model.decoder is None else memory.peak(model.decoder.decoded, sample)
+    per_sample = _evaluation(model, sample)
+    if per_sample is None:
+        return None
     # The weights are there already, so what is free is for the samples alone.
-    return None if per_sample is None else Room(0, per_sample, free, picture or 0)
+    return Room(0, per_sample, free, _decoding(model, sample) or 0)
+
+
+def _evaluation(model: Any, sample: Any) -> int | None:
+    """Bytes that one evaluation takes, in the middle of the schedule.
+
+    A network takes the same at every time; but at pure noise (alpha = 0) there may be no x0_hat,
+    and the middle has signal and noise in every schedule.
+    """
+    card = model.card
+    condition = model.null_condition(1) if card.takes_text or card.classes else None
+    level = _middle(card.schedule)
+    return memory.peak(lambda x_t: model(x_t, level, condition), sample)
+
+
+def _middle(schedule: Schedule) -> NoiseLevel:
+    """The level half-way, at a whole time where times are counted."""
+    low, high = schedule.span
+    middle = (low + high) / 2
+    return schedule.level(float(round(middle)) if schedule.discrete else middle)
+
+
+def _decoding(model: Any, sample: Any) -> int | None:
+    """Bytes that one picture of latents takes; None where there is no decoder."""
+    return None if model.decoder is None else memory.peak(model.decoder.decoded, sample)
 
 
 def require() -> None:
