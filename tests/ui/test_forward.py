@@ -147,7 +147,7 @@ def picture(folder, level=204):
 
 def test_a_picture_is_read_and_what_was_done_to_it_is_told(session, forward, tmp_path, wait):
     session.window.files.open(picture(tmp_path))
-    wait(lambda: forward._of == "file" and not session.filing.busy)
+    wait(lambda: forward.picture.of == "file" and not session.filing.busy)
     settle(forward, wait)
     np.testing.assert_allclose(values(forward.panes[0]), np.full((1, 8, 8), 0.6), atol=1e-6)
     assert forward.chooser.list.currentText() == "grey.png"
@@ -162,7 +162,7 @@ def test_a_picture_is_read_anew_for_a_model_of_another_shape(
     session, forward, tmp_path, wait, make_model, make_source
 ):
     session.window.files.open(picture(tmp_path))
-    wait(lambda: forward._of == "file" and not session.filing.busy)
+    wait(lambda: forward.picture.of == "file" and not session.filing.busy)
 
     def flat(x_t, t):
         return 0.5 * x_t

@@ -2,47 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QSplitter, QVBoxLayout
 
 from diffview.engine.levels import NoiseLevel
-from diffview.engine.trajectory import Float32, Trajectory
+from diffview.engine.trajectory import Float32
 from diffview.frames import noising as pictures
 from diffview.frames.compose import Frame, Tiles
 from diffview.frames.lens import DECODED, PREVIEW
 from diffview.frames.pixels import Uint8
 from diffview.models import forward
+from diffview.ui.chosen_picture import TOPIC, ChosenPicture
 from diffview.ui.desk import Desk
 from diffview.ui.level_timeline import LevelTimeline
 from diffview.ui.looks import Looks
-from diffview.ui.noising import Answer, Noising, Taken
+from diffview.ui.noising import Answer, Noising
 from diffview.ui.notices import notice_of
 from diffview.ui.panels.empty_state import EmptyState
 from diffview.ui.panels.forward_cards import ErrorCard, LevelCard, PlotCard, ValueCard
 from diffview.ui.panels.forward_subjects import ESTIMATES, LABELS, LACKS, X_0, X_T
 from diffview.ui.panels.pane import link
-from diffview.ui.panels.picture_chooser import OF_EMOJI, OF_FILE, OF_RUN, PictureChooser
+from diffview.ui.panels.picture_chooser import PictureChooser
 from diffview.ui.panels.picture_pane import PicturePane
-from diffview.ui.state import Choices, Look, Notice
+from diffview.ui.state import Choices
 from diffview.ui.workspaces import Workspace, workspace
 
-TOPIC = "forward"
-FIRST_EMOJI = "red apple"
 START_LAM = 0.0
 """Where there is no run to begin at: as much picture as noise."""
-
-
-@dataclass(slots=True)
-class Given:
-    """A picture that was asked for by name, how it is read, and what became of it."""
-
-    name: str
-    read: Callable[[], None]
-    taken: Taken | None = None
 
 
 @workspace(
@@ -61,10 +49,6 @@ class Forward(Workspace):
         self.levels = LevelTimeline(self)
         self.timeline = self.levels
         self.noising, self.looks = Noising(desk, self), Looks(desk, self)
-        self._of = OF_RUN
-        self._sample: tuple[Trajectory, int, Float32] | None = None
-        self._given: dict[str, Given] = {}
-        self._names: tuple[str, ...] = ()
         self._strip_drawn = False
         self._shown: list[tuple[Tiles, str]] = []
         self._build()
@@ -78,6 +62,7 @@ class Forward(Workspace):
         )
         self.reset_zoom = link(*(pane.view for pane in self.panes))
         self.chooser = PictureChooser(self.desk.settings)
+        self.picture = ChosenPicture(self.desk, self.noising, self.chooser, self)
         self.level_card, self.error_card = LevelCard(), ErrorCard()
         self.plot_card, self.value_card = PlotCard(), ValueCard()
         self.cards = (self.level_card, self.error_card, self.plot_card, self.value_card)
@@ -98,19 +83,14 @@ class Forward(Workspace):
 
     def _connect(self) -> None:
         store = self.desk.store
-        self.chooser.sourceRequested.connect(self._on_source)
-        self.chooser.fileRequested.connect(self.take_picture)
-        self.chooser.emojiRequested.connect(self._on_emoji)
-        self.chooser.unknownTyped.connect(self._on_unknown)
+        self.picture.used.connect(self._on_used)
         self.chooser.seedRequested.connect(self.noising.reseed)
         self.empty.modelRequested.connect(store.choose_model)
         self.levels.moved.connect(self._on_moved)
         self.plot_card.plot.stepRequested.connect(self.levels.go_to)
         self.panes[2].subjectRequested.connect(self._on_subject)
-        self.noising.named.connect(self._on_named)
         self.noising.noised.connect(self._on_noised)
         self.noising.answered.connect(self._on_answered)
-        self.noising.read.connect(self._on_read)
         self.noising.failed.connect(self._on_failed)
         self.looks.changed.connect(self._on_looked)
         self.looks.failed.connect(self._on_failed)
@@ -119,20 +99,19 @@ class Forward(Workspace):
             pane.view.unhovered.connect(self.value_card.show_nothing)
         self.listen(store.modelChanged, self._on_model)
         self.listen(store.choicesChanged, self._on_choices)
-        self.listen(store.lookChanged, self._on_look)
-        self.listen(store.runGrew, self._on_run)
+        self.listen(store.lookChanged, self.picture.on_look)
+        self.listen(store.runGrew, self.picture.on_run)
 
     # -- from the window ----------------------------------------------------------------------
 
     def refresh(self) -> None:
         """The model, the picture and the choices may all be others."""
         first = not self.levels.levels
-        if not self._names:
-            self.noising.name()
+        self.picture.name()
         self._show_model()
         if first:
             self.levels.go_near(self._run_lam())
-        self._use_picture()
+        self.picture.use()
 
     def _run_lam(self) -> float:
         run, index = self.desk.store.run, self.desk.store.look.index
@@ -142,14 +121,7 @@ class Forward(Workspace):
 
     def take_picture(self, path: Path) -> None:
         """Noise this picture."""
-        self._given[OF_FILE] = Given(str(path), lambda: self.noising.read_file(path))
-        self._of = OF_FILE
-        self.chooser.show_file(path)
-        lacking = self._lacking()
-        if lacking:
-            self.desk.tell(Notice(lacking, "warning", topic=TOPIC))
-        else:
-            self._given[OF_FILE].read()
+        self.picture.take(path)
 
     def show_theme(self) -> None:
         """Symbols, rings and the plot in the present colours."""
@@ -172,14 +144,11 @@ class Forward(Workspace):
         lens = next((name for name in (PREVIEW, DECODED) if name in names), "")
         return Frame(None, index, count, self.levels.level, None, tiles, lens)
 
-    # -- the picture --------------------------------------------------------------------------
-
-    def _lacking(self) -> str:
-        return forward.lacking(self.desk.store.card)
+    # -- the model and the picture ------------------------------------------------------------
 
     def _show_model(self) -> None:
         """Its levels; of a model that never sees noise, why there are none, and another one."""
-        store, lacking = self.desk.store, self._lacking()
+        store, lacking = self.desk.store, self.picture.lacking
         for part in (self.noising, self.looks):
             part.begin(store.source)
         for shown in (self.chooser, self.splitter):
@@ -196,92 +165,15 @@ class Forward(Workspace):
             self.levels.show_levels(levels)
             self.plot_card.plot.show_levels(levels)
 
-    def _use_picture(self) -> None:
-        """The picture that is chosen, as the model that is chosen takes it."""
-        if self._lacking():
-            self.noising.use(None)
-            return
-        given = self._given.get(self._of)
-        if self._of == OF_RUN:
-            self.noising.use(self._sample_of_run())
-        elif given is None:
-            self.noising.use(None)
-        elif given.taken is None or given.taken.space != forward.space(self.desk.store.card):
-            given.read()
-        else:
-            self.noising.use(given.taken.x_0)
-        self._show()
-        self._ask()
-
-    def _sample_of_run(self) -> Float32 | None:
-        store = self.desk.store
-        run = store.run
-        if run is None or not run.complete or run.data_shape != store.card.data_shape:
-            return None
-        if store.card.coded and run.spec.model_id != store.card.id:  # others' latents
-            return None
-        sample = min(store.look.sample, run.spec.batch - 1)
-        if self._sample is None or self._sample[:2] != (run, sample):
-            self._sample = run, sample, run[-1].x_t[sample]
-            self.chooser.show_sample(sample)
-        return self._sample[2]
-
     @Slot(object)
     def _on_model(self, card: object) -> None:
         self._show_model()
-        self._use_picture()
+        self.picture.use()
 
-    @Slot(str)
-    def _on_source(self, source: str) -> None:
-        self._of = source
-        if source == OF_EMOJI and OF_EMOJI not in self._given and self._names:
-            known = FIRST_EMOJI in self._names
-            self._take_emoji(self._names.index(FIRST_EMOJI) if known else 0)
-        self._use_picture()
-
-    @Slot(object)
-    def _on_named(self, names: tuple[str, ...]) -> None:
-        if not self._names:
-            self._names = names
-            self.chooser.emoji.show_names(names)
-            if self._of == OF_EMOJI:
-                self._on_source(OF_EMOJI)
-
-    @Slot(int)
-    def _on_emoji(self, place: int) -> None:
-        self._take_emoji(place)
-        self._use_picture()
-
-    def _take_emoji(self, place: int) -> None:
-        name = self._names[place]
-        self._given[OF_EMOJI] = Given(name, lambda: self.noising.read_emoji(place, name))
-        self.chooser.emoji.show_title(name)
-
-    @Slot(str)
-    def _on_unknown(self, typed: str) -> None:
-        text = f"There is no bundled emoji called '{typed[:60]}': type a part of a name and choose"
-        self.desk.tell(Notice(f"{text} from the list.", "warning", topic=TOPIC))
-
-    @Slot(object)
-    def _on_run(self, run: Trajectory) -> None:
-        if self._of == OF_RUN and run.complete:
-            self._use_picture()
-
-    @Slot(object)
-    def _on_look(self, look: Look) -> None:
-        if self._of == OF_RUN and self._sample is not None and self._sample[1] != look.sample:
-            self._use_picture()
-
-    @Slot(object)
-    def _on_read(self, taken: Taken) -> None:
-        given = self._given.get(self._of)
-        if given is None or given.name != taken.name:
-            return
-        given.taken = taken
-        if taken.space == forward.space(self.desk.store.card):
-            self.noising.use(taken.x_0)
-            if taken.done and self._of == OF_FILE:
-                self.desk.tell(Notice(f"{Path(taken.name).name}: {', '.join(taken.done)}."))
+    @Slot()
+    def _on_used(self) -> None:
+        self._show()
+        self._ask()
 
     # -- noising and asking -------------------------------------------------------------------
 
@@ -354,7 +246,7 @@ class Forward(Workspace):
         self.plot_card.plot.show_cursor(self.levels.index)
         waiting = self.noising.x_0 is not None or self.noising.reading
         waits = "Loading the model…" if waiting else ""
-        messages = (waits or LACKS[self._of], "", waits)
+        messages = (waits or LACKS[self.picture.of], "", waits)
         for place, pane in enumerate(self.panes):
             tiles, lens = seen[place] if place < len(seen) else (None, "")
             pane.show_tiles(tiles, "" if tiles is not None else messages[place])
