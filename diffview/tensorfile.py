@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -53,10 +54,25 @@ class Header:
         return sum(prod(info.shape) for info in self.tensors.values())
 
 
+def check_regular(path: Path) -> int:
+    """The size of the file at `path`, in bytes.
+
+    Raises InputError for what is no plain file, before it is opened: a pipe would wait for a
+    writer for ever, a device might never end. Raises OSError where nothing can be read.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(
+            f"{path} is not a regular file but a folder, a pipe or a device: not opened. Put the "
+            "file itself in its place"
+        )
+    return found.st_size
+
+
 def read_header(path: Path) -> Header:
     """The checked header. Raises InputError naming the file and what is wrong with it."""
     try:
-        size = path.stat().st_size
+        size = check_regular(path)
         with path.open("rb") as file:
             first = file.read(64)
             _refuse_other_kinds(path, first)

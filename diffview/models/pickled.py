@@ -33,7 +33,7 @@ MOST_SHARED = 4
 
 def is_pickle(path: Path) -> bool:
     """Whether it is called like one, and begins like one."""
-    if path.suffix.lower() not in SUFFIXES:
+    if path.suffix.lower() not in SUFFIXES or not path.is_file():
         return False
     with path.open("rb") as file:
         first = file.read(4)

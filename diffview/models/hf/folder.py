@@ -5,7 +5,7 @@
     PART/*.safetensors        its weights
 
 Refused, each with its own words: classes that are not on the list, keys that make libraries import
-code, names and links that lead out of the folder, JSON that is none.
+code, names and links that lead out of the folder, pipes and devices, JSON that is none.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from diffview import tensorfile
 from diffview.errors import InputError
 from diffview.models.hf.ldm_names import Stored
 
@@ -201,8 +202,10 @@ def _part(root: Path, name: str, cls: str) -> Part:
         raise InputError(f"{folder} is missing: {INDEX} names it as the model's {cls}")
     kind = "scheduler" if _is_scheduler(cls) else "tokenizer" if "Tokenizer" in cls else ""
     config_file = inside(root, name, CONFIG_FILES.get(kind, "config.json"))
-    for file in sorted(folder.iterdir()):  # links are looked at before anything is read
+    for file in sorted(folder.rglob("*")):  # all are looked at before anything is read
         _refuse_way_out(root, file)
+        if file.exists() and not file.is_dir():
+            tensorfile.check_regular(file)
     config = read_json(config_file)
     check_config(config, config_file)
     stated = config.get("_class_name", cls)
@@ -250,7 +253,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def json_object(path: Path) -> dict[str, Any]:
     """The JSON object in `path`. Raises InputError naming what is wrong with it."""
     try:
-        if path.stat().st_size > MAX_JSON:
+        if tensorfile.check_regular(path) > MAX_JSON:
             raise InputError(f"{path} is larger than any configuration ({MAX_JSON >> 20} MB)")
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

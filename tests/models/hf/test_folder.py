@@ -151,6 +151,26 @@ def test_a_link_out_of_the_folder_is_refused(copied, tmp_path):
     refused(folder, "is a link that leads out of the model's folder")
 
 
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("ddpm", "unet/config.json"), ("ddpm", "scheduler/scheduler_config.json"),
+     ("ddpm", UNET), ("sd", "tokenizer/vocab.json")],
+)  # fmt: skip
+def test_a_pipe_in_place_of_a_file_is_refused_unopened(copied, name, file):
+    """Opened, it would wait for a writer for ever."""
+    folder = copied(name)
+    (folder / file).unlink(missing_ok=True)
+    os.mkfifo(folder / file)
+    refused(folder, f"{file} is not a regular file")
+
+
+def test_a_pipe_called_like_a_model_is_refused_unopened(tmp_path):
+    for name in ("a.safetensors", "a.ckpt"):
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(InputError, match=f"{name} is not a regular file"):
+            catalog.find(str(tmp_path / name))
+
+
 def test_a_linked_part_is_refused(copied, tmp_path):
     folder = copied()
     (folder / "unet").rename(tmp_path / "elsewhere")
