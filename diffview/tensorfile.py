@@ -57,14 +57,15 @@ class Header:
 def check_regular(path: Path) -> int:
     """The size of the file at `path`, in bytes.
 
-    Raises InputError for what is no plain file, before it is opened: a pipe would wait for a
-    writer for ever, a device might never end. Raises OSError where nothing can be read.
+    Raises InputError for a pipe or a device before it is opened: the one would wait for a writer
+    for ever, the other might never end. A folder is left to the system, which refuses at once.
+    Raises OSError where nothing is.
     """
     found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
         raise InputError(
-            f"{path} is not a regular file but a folder, a pipe or a device: not opened. Put the "
-            "file itself in its place"
+            f"{path} is not a regular file but a pipe or a device: not opened. Put the file "
+            "itself in its place"
         )
     return found.st_size
 

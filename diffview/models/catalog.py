@@ -22,6 +22,7 @@ from diffview.models.card import ModelCard
 from diffview.models.exact import sets
 from diffview.models.exact.toys import toys
 from diffview.models.hf import hub
+from diffview.models.hf.folder import INDEX
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +122,8 @@ def is_model(path: Path) -> bool:
 
 def at(path: Path) -> Entry:
     """The model in this file or folder. Raises InputError when there is none."""
+    if path.name == INDEX and hf.is_folder(path.parent):
+        path = path.parent
     if hf.is_folder(path):
         return Entry(hf.card(path), path, bundled=False)
     if path.is_dir():

@@ -118,9 +118,12 @@ def tokenizer(part: Part) -> Any:
     _require_sentencepiece(part)
     try:
         return cls.from_pretrained(str(part.path), local_files_only=True)
-    except (OSError, ValueError, KeyError, ImportError, TypeError) as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise InputError(f"{part.path} holds no readable tokenizer: {reason}") from None
+    except Exception as error:  # whatever a library makes of files that are none
+        if shortage.is_shortage(error):
+            raise
+        raise InputError(
+            f"{part.path} holds no readable tokenizer: {_first_line(error)}"
+        ) from None
 
 
 def _require_sentencepiece(part: Part) -> None:

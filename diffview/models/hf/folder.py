@@ -77,6 +77,8 @@ CONFIG_FILES = {"scheduler": "scheduler_config.json", "tokenizer": "tokenizer_co
 
 UNREAD = ("special_tokens_map_file",)
 """Where a file lay on its author's machine, as published models say; no library reads it there."""
+LENGTHS = ("model_max_length", "max_len")
+"""How many tokens a prompt may have; 10^30 stands for no bound."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -236,11 +238,22 @@ def inside(root: Path, *names: str) -> Path:
 
 
 def _refuse_way_out(root: Path, path: Path) -> None:
-    homes = [root.resolve()]
+    homes = [_resolved(root)]
     if root.parent.name == "snapshots":
-        homes.append((root.parent.parent / "blobs").resolve())
-    if not any(path.resolve().is_relative_to(home) for home in homes):
+        homes.append(_resolved(root.parent.parent / "blobs"))
+    found = _resolved(path)
+    if not any(found.is_relative_to(home) for home in homes):
         raise InputError(f"{path} is a link that leads out of the model's folder: not opened")
+
+
+def _resolved(path: Path) -> Path:
+    """Where links lead. Raises InputError for a link that leads back to itself."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # RuntimeError: how Python 3.11 tells of a loop
+        raise InputError(
+            f"{path} is a link that leads back to itself: put the file itself in its place"
+        ) from None
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -282,12 +295,24 @@ def _refuse_code(value: object, path: Path) -> None:
 
 
 def check_config(config: Mapping[str, Any], path: Path) -> None:
-    """Raise InputError for sizes that no model has."""
+    """Raise InputError for sizes that no model has, and for lengths that are no numbers."""
     for key, value in _items(config):
+        if key in LENGTHS:
+            _check_length(key, value, path)
+            continue
         numbers = value if isinstance(value, list) else [value]
         for number in numbers:
-            if type(number) is int and abs(number) > MAX_NUMBER and key != "model_max_length":
+            if type(number) is int and abs(number) > MAX_NUMBER:
                 raise InputError(f"{path}: {key} = {number} is larger than any model's")
+
+
+def _check_length(key: str, value: object, path: Path) -> None:
+    if value is None or (type(value) in (int, float) and value >= 1):  # type: ignore[operator]
+        return
+    raise InputError(
+        f"{path}: {key} = {json.dumps(value)[:60]} is no number of tokens: mend it, or fetch the "
+        "model again"
+    )
 
 
 def _items(value: object) -> Iterator[tuple[str, Any]]:

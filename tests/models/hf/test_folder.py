@@ -171,6 +171,33 @@ def test_a_pipe_called_like_a_model_is_refused_unopened(tmp_path):
             catalog.find(str(tmp_path / name))
 
 
+@pytest.mark.parametrize("file", [UNET, "unet/config.json", "unet"])
+def test_a_link_to_itself_is_refused_with_its_name(copied, file):
+    folder = copied()
+    (folder / file).rename(folder / "before")
+    (folder / file).symlink_to((folder / file).name)
+    refused(folder, f"{file} is a link that leads back to itself: put the file")
+
+
+@pytest.mark.parametrize("value", ["long", [77], True, 0, -1])
+def test_a_length_of_prompts_that_is_none_is_refused(edited, value):
+    file = "tokenizer/tokenizer_config.json"
+    folder = edited(file, lambda v: v.update(model_max_length=value), "sd")
+    refused(folder, f"{file}: model_max_length = .* is no number of tokens: mend it, or fetch")
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"model": 3}'])
+def test_words_that_are_damaged_are_refused_in_our_words(copied, text):
+    folder = copied("sd")
+    (folder / "tokenizer" / "tokenizer.json").write_text(text)
+    refused(folder, "tokenizer holds no readable tokenizer: ")
+
+
+def test_the_index_of_a_folder_opens_the_folder(copied):
+    folder = copied()
+    assert catalog.find(str(folder / "model_index.json")) == catalog.find(str(folder))
+
+
 def test_a_linked_part_is_refused(copied, tmp_path):
     folder = copied()
     (folder / "unet").rename(tmp_path / "elsewhere")
