@@ -62,6 +62,11 @@ class Looks(QObject):
         return self._fitter.busy or self._decoder.busy
 
     @property
+    def failing(self) -> bool:
+        """Whether the last try failed."""
+        return bool(self._words)
+
+    @property
     def coded(self) -> bool:
         """Whether the states must be decoded before they can be seen."""
         return self._source is not None and self._source.card.coded

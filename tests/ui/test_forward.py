@@ -302,6 +302,35 @@ def test_a_picture_is_encoded_noised_as_latents_and_seen_decoded(session, latent
     np.testing.assert_allclose(halved(values(latent.panes[2])), x_t / 2 - x_0, atol=1e-5)
 
 
+def test_a_decoder_that_fails_is_told_of_once_and_the_panes_say_so(
+    session, forward, make_source, heard, wait, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(preview, "_cache_folder", lambda: tmp_path / "previews")
+    calls = []
+
+    class Broken(Halving):
+        def __call__(self, latents):
+            calls.append(latents)
+            raise RuntimeError("the decoder broke")
+
+    card = ModelCard(
+        "latent", "Latent", "wrapped", (3, 4, 4), "x0", schedules.named("cosine"),
+        latent=True, picture_shape=(3, 8, 8),
+    )  # fmt: skip
+    notices = heard(session.controller.noticed)
+    model = NetworkDenoiser(card, lambda x_t, t: 0.5 * x_t, decoder=Broken())
+    session.controller.add_source(make_source(model))
+    forward.take_picture(picture(tmp_path))
+    wait(lambda: forward.noising.answer is not None and not forward.looks.busy)
+    settle(forward, wait)
+    tried = len(calls)
+    forward._show()
+    assert not forward.looks.busy and len(calls) == tried < 10
+    told = [said for said in notices if "the decoder broke" in said.text]
+    assert [said.topic for said in told].count("forward") == 1
+    assert "could not be decoded" in forward.panes[0].view._message
+
+
 def test_a_bundled_emoji_is_noised_in_the_models_own_shape(session, forward, wait):
     wait(lambda: forward.chooser.emoji.count() > 1000)
     forward.chooser.list.setCurrentIndex(forward.chooser.list.findData("emoji"))

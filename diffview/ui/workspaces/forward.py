@@ -245,7 +245,8 @@ class Forward(Workspace):
         self.level_card.show_level(level)
         self.plot_card.plot.show_cursor(self.levels.index)
         waiting = self.noising.x_0 is not None or self.noising.reading
-        waits = "Loading the model…" if waiting else ""
+        why = "The latents could not be decoded" if self.looks.failing else "Loading the model…"
+        waits = why if waiting else ""
         messages = (waits or LACKS[self.picture.of], "", waits)
         for place, pane in enumerate(self.panes):
             tiles, lens = seen[place] if place < len(seen) else (None, "")
