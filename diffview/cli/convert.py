@@ -24,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Convert, and say where the model is."""
     path = places.expanded(args.file)
-    if not path.is_file() or not pickled.is_pickle(path):
+    pickled.check_there(path)
+    if not pickled.is_pickle(path):
         raise InputError(f"{path} is no pickled checkpoint ({', '.join(pickled.SUFFIXES)})")
     print(pickled.convert(path, catalog.checked_models_folder()))
     return 0

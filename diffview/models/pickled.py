@@ -40,6 +40,14 @@ def is_pickle(path: Path) -> bool:
     return any(first.startswith(start) for start in STARTS)
 
 
+def check_there(path: Path) -> None:
+    """Raise InputError where no file of a checkpoint lies at `path`, or nothing is in it."""
+    if not path.exists():
+        raise InputError(f"{path} does not exist: give a checkpoint ({', '.join(SUFFIXES)})")
+    if path.is_file() and not path.stat().st_size:
+        raise InputError(f"{path} is empty: fetch it again")
+
+
 def convert(path: Path, models: Path) -> Path:
     """Write the tensors of the Stable Diffusion in `path` to a file in `models`; its path.
 
@@ -86,7 +94,19 @@ def read(path: Path) -> Any:
     except Exception as error:  # whatever a damaged file makes of the reader
         if shortage.is_shortage(error):
             raise InputError(f"{path} does not fit into memory: {_first_line(error)}") from None
+        if _is_cut(error):
+            raise _incomplete(path) from None
         raise InputError(f"{path} is no readable checkpoint: {_first_line(error)}") from None
+
+
+def _is_cut(error: Exception) -> bool:
+    """Whether the reader came to the end too early: of a number, an instruction, a tensor."""
+    text = str(error)
+    return isinstance(error, EOFError) or text == "index out of range" or "unexpected EOF" in text
+
+
+def _incomplete(path: Path) -> InputError:
+    return InputError(f"{path} is incomplete: its end is missing (fetch it again)")
 
 
 def _first_line(error: Exception) -> str:
@@ -99,6 +119,8 @@ def _check_archive(path: Path) -> None:
         if file.read(4) != STARTS[0]:
             return
     try:
+        if not zipfile.is_zipfile(path):  # the list of what is in it stands at its end
+            raise _incomplete(path)
         with zipfile.ZipFile(path) as archive:
             packed = [one for one in archive.infolist() if one.compress_type != zipfile.ZIP_STORED]
             held = sum(one.file_size for one in archive.infolist())

@@ -93,7 +93,7 @@ def test_weights_of_an_unknown_network_are_refused_with_the_way_out(tmp_path, mo
 @pytest.mark.parametrize("content", [b"PK\x03\x04 cut", b"\x80\x02 cut", b"\x80"])
 def test_a_damaged_checkpoint_is_refused_in_our_words(tmp_path, models, content):
     (tmp_path / "sd.ckpt").write_bytes(content)
-    with pytest.raises(InputError, match=r"sd.ckpt is (no readable|a Python pickle)"):
+    with pytest.raises(InputError, match=r"sd.ckpt is (incomplete|a Python pickle)"):
         pickled.convert(tmp_path / "sd.ckpt", models)
 
 
@@ -181,3 +181,22 @@ def test_the_command_line_says_how_to_convert_and_does_it(tmp_path, monkeypatch,
     assert main(["convert", str(path)]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "models" / "sd.safetensors")
     assert main(["convert", str(tmp_path / "models" / "sd.safetensors")]) == 2
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("left", [0.01, 0.5, 0.99])
+def test_a_checkpoint_that_is_cut_off_is_called_incomplete(tmp_path, models, zipped, left):
+    weights = {single.FIRST: torch.ones(1000), "a": torch.ones(1000)}
+    path = saved(tmp_path, weights, _use_new_zipfile_serialization=zipped)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(left * len(whole))])
+    with pytest.raises(InputError, match=r"sd.ckpt is incomplete: .*fetch it again"):
+        pickled.convert(path, models)
+
+
+def test_the_command_line_tells_a_checkpoint_that_is_not_there_from_an_empty_one(tmp_path, capsys):
+    assert main(["convert", str(tmp_path / "nope.ckpt")]) == 2
+    assert "nope.ckpt does not exist: give a checkpoint" in capsys.readouterr().err
+    (tmp_path / "sd.ckpt").touch()
+    assert main(["convert", str(tmp_path / "sd.ckpt")]) == 2
+    assert "sd.ckpt is empty: fetch it again" in capsys.readouterr().err
