@@ -41,6 +41,7 @@ SHOTS = (
     Shot("anatomy.png", "dark", "weights"),
     Shot("plane.png", "dark", "manifold", 1),
     Shot("classifiers.png", "dark", "classifier-guidance", 2),
+    Shot("words.png", "dark", "latent"),
     Shot("lesson.png", "light", "one-step", 0, open=True),
 )
 SHOWN_STEP = 24

@@ -24,7 +24,7 @@ from diffview.engine import samplers, shortage
 from diffview.engine import spec as specs
 from diffview.engine.conflicts import NO_START
 from diffview.engine.levels import NoiseLevel
-from diffview.engine.options import CLIP_RANGE, TIMES, Value, numbers
+from diffview.engine.options import CLIP_RANGE, COMPAT, TIMES, Value, numbers
 from diffview.engine.spacings import LIST
 from diffview.engine.spec import Condition, Facts, Guidance, RunSpec
 from diffview.engine.trajectory import (
@@ -116,7 +116,7 @@ def spec_for(
     if steps is None and spacing == LIST:
         steps = _listed(card, name, options or {})
     guided = guidance_for(card, guidance, condition, guidable=guidable)
-    own = {**clip_for(card, guided), **card_options(card, name)}
+    own = {**clip_for(card, guided), **card_options(card, name, spacing)}
     spec = specs.checked(
         RunSpec(
             model_id=card.id,
@@ -218,10 +218,15 @@ def condition_for(card: ModelCard, label: Label, prompt: Prompt, batch: int) -> 
     return tuple(conditions.label_number(card, one) for one in label)
 
 
-def card_options(card: ModelCard, sampler: str) -> dict[str, Value]:
-    """The card's options that this sampler has: eta is DDIM's and nobody else's."""
-    declared = specs.declared_options(samplers.find(sampler).name)
-    return {name: value for name, value in default(card, "options").items() if name in declared}
+def card_options(card: ModelCard, sampler: str, spacing: str | None = None) -> dict[str, Value]:
+    """The card's options that this sampler has: eta is DDIM's and nobody else's.
+
+    compat says what diffusers does by the card's own sampler and spacing, and is theirs alone.
+    """
+    known = set(specs.declared_options(samplers.find(sampler).name))
+    if sampler != default(card, "sampler") or spacing not in (None, default(card, "spacing")):
+        known.discard(COMPAT.name)
+    return {name: value for name, value in default(card, "options").items() if name in known}
 
 
 def range_of(card: ModelCard) -> dict[str, Value]:

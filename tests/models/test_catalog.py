@@ -135,3 +135,8 @@ def test_a_missing_data_set_is_known_but_says_how_to_get_it_when_opened(tmp_path
     assert found.card.data_shape == (1, 28, 28)
     with pytest.raises(InputError, match=r"apt-get install.*--model exact:fashion:FOLDER"):
         families.load(found)
+
+
+def test_the_window_opens_with_clothes_whatever_else_ships():
+    ids = [entry.card.id for entry in catalog.bundled()]
+    assert ids[0] == "fashion" and "emoji-text" in ids

@@ -241,7 +241,20 @@ def _flow(part: Part, tokens: int, spacing: str) -> Sampling:
             notes.append(f"{key} is set and is not reproduced for flows")
     if shift <= 0:
         raise InputError(f"{part.path}: the shift of its times, {shift:g}, is not above 0")
-    return Sampling(schedules.flow(shift), "flow", sampler, spacing, {}, tuple(notes))
+    options: dict[str, Value] = {}
+    if _shifts_twice(part, shift, spacing):
+        options["compat"] = "diffusers"
+        notes.append(
+            f"diffusers shifts its last time by {shift:g} before it shifts all, and so does this "
+            "model by default (compat=diffusers); compat=none shifts once"
+        )
+    return Sampling(schedules.flow(shift), "flow", sampler, spacing, options, tuple(notes))
+
+
+def _shifts_twice(part: Part, shift: float, spacing: str) -> bool:
+    """Whether the scheduler makes the row of times itself, from ends that were shifted already."""
+    own = part.cls.startswith("FlowMatch") and spacing == "linspace"
+    return own and shift != 1 and not _flag(part, "use_dynamic_shifting")
 
 
 def _dynamic_shift(part: Part, tokens: int) -> float:

@@ -353,13 +353,23 @@ def test_sd3_equals_its_pipeline_by_flow_euler(opened, name, guidance):
         ["a cat", "a cat"], num_inference_steps=STEPS, guidance_scale=guidance,
         latents=start.clone(), output_type="latent", height=16, width=16,
     ).images  # fmt: skip
-    run = ours(model, start, prompt="a cat", guidance=guidance, options={"compat": "diffusers"})
+    run = ours(model, start, prompt="a cat", guidance=guidance)
     assert run.spec.sampler == "flow_euler"
     close(run[STEPS].x_t, theirs)
     vae = pipeline.vae
     with torch.no_grad():
         pictures = vae.decode(theirs / vae.config.scaling_factor + vae.config.shift_factor).sample
     close(model.decode(theirs), pictures)
+
+
+def test_the_two_shifts_of_sd3_are_told_and_are_those_of_its_own_sampler_and_spacing(pipelines):
+    """Elsewhere diffusers has nothing to be equal to, so no run is refused for them."""
+    card = catalog.find(str(pipelines("sd3_short")[1])).card
+    assert any("compat=none shifts once" in note for note in card.notes)
+    asked = {"prompt": "a cat", "guidable": True}
+    assert sampling.spec_for(card, **asked).option("compat") == "diffusers"
+    for other in ({"spacing": "trailing"}, {"sampler": "ddim"}, {"options": {"compat": "none"}}):
+        assert sampling.spec_for(card, **asked, **other).option("compat") == "none"
 
 
 def flow_scheduler(folder):
