@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import cast
 
-from diffview.engine import samplers
+from diffview.engine import compat, samplers
 from diffview.engine.options import CLIP, CLIP_RANGE, RUN_OPTIONS, Value, numbers
 from diffview.engine.spacings import LIST
 from diffview.engine.spec import (
@@ -90,7 +90,9 @@ class Choices:
 
     def with_sampler(self, sampler: str) -> Choices:
         """The same with another sampler; options it does not have are dropped."""
-        known = declared_options(samplers.find(sampler).name)
+        known = set(declared_options(samplers.find(sampler).name))
+        if (sampler in compat.FLOW) != (self.sampler in compat.FLOW):
+            known.discard("compat")  # no scheduler of diffusers is of both kinds
         options = tuple((name, value) for name, value in self.options if name in known)
         return replace(self, sampler=sampler, options=options)
 

@@ -77,6 +77,12 @@ def test_another_sampler_drops_the_options_it_does_not_have():
     assert dict(choices.with_sampler("ddpm").options) == {"clip": "clamp"}
 
 
+def test_what_diffusers_does_with_flows_is_left_behind_by_a_sampler_that_it_has_for_none():
+    choices = Choices("fake", sampler="flow_euler").with_option("compat", "diffusers")
+    assert choices.with_sampler("flow_heun").option("compat") == "diffusers"
+    assert choices.with_sampler("ddim").option("compat") == "none"
+
+
 def test_on_another_model_what_fits_is_kept_and_the_rest_is_its_default():
     choices = Choices("old", n_steps=300, condition=2, guidance_scale=5.0, seeds=(8, 9))
     same = state.adapted(choices, card("new"))
