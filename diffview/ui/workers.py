@@ -1,4 +1,4 @@
-"""The one place that starts threads: a JobRunner owns a QThread that consumes generators.
+"""The one place where jobs get a thread: a JobRunner owns a QThread that consumes generators.
 
 Every long thing is a generator: the worker calls next(), tells what came, and reads a flag between
 two calls; so pausing, cancelling and progress need no code in what is run. Signals of the worker
