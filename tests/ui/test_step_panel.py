@@ -140,3 +140,13 @@ def test_where_the_network_was_not_asked_again_the_estimate_stays(qtbot):
     assert np.array_equal(record.x_t, run[2].stages[0].x_t)
     assert not np.array_equal(record.x_t, run[2].x_t)
     assert np.array_equal(record.x0_hat, run[2].x0_hat)
+
+
+def test_before_a_run_there_are_no_rows_for_what_few_samplers_have(qtbot):
+    panel = StepPanel()
+    qtbot.addWidget(panel)
+    panel.show()
+    assert panel.stages.isHidden() and panel.more.isHidden()
+    names = ("w_past1", "w_past3", "w_raw", "w_stage", "w0")
+    shown = [name for name in names if panel.numbers._values[name].isVisible()]
+    assert shown == ["w0"]

@@ -76,6 +76,9 @@ class StepPanel(Card):
         self.body.addWidget(self.more)
         self.numbers = NumberGrid("step", _ROWS)
         self.body.addWidget(self.numbers)
+        self.stages.hide()
+        self.more.hide()
+        self._leave_out(older=0, raw=False, staged=False)
 
     def show_step(self, record: StepRecord, sample: int, n_steps: int) -> None:
         """The numbers of one record; `sample` is the one whose noise is measured."""
@@ -89,6 +92,10 @@ class StepPanel(Card):
         terms = STAGE_TERM * staged + ("", OLDER_TERM, OLDER_TERMS)[min(older, 2)]
         self.more.show_markup(terms)
         self.more.setVisible(bool(terms))
+        self._leave_out(older, raw, staged)
+
+    def _leave_out(self, older: int, raw: bool, staged: bool) -> None:
+        """The weights of what this step's move has not: estimates `older` than its own, ..."""
         absent = {f"w_past{k}" for k in range(older + 1, MOST_OLDER + 1)}
         self.numbers.leave_out(
             absent | (set() if raw else {"w_raw"}) | (set() if staged else {"w_stage"})

@@ -63,6 +63,7 @@ class LevelPlot(QWidget):
         column.setSpacing(4)
         column.addLayout(self._legend())
         self._room = QVBoxLayout()
+        self._room.addStretch()  # keeps the legend at the top while there is no plot
         column.addLayout(self._room, 1)
 
     def _legend(self) -> QHBoxLayout:
@@ -135,7 +136,7 @@ class LevelPlot(QWidget):
         if self._plot is not None or not self._levels:
             return
         self._plot = _plot_widget(self)
-        self._room.addWidget(self._plot)
+        self._room.addWidget(self._plot, 1)
         self._dress()
         self._draw()
 
