@@ -63,7 +63,15 @@ class Option:
             has = "1 number" if len(words) == 1 else f"{len(words)} numbers"
             raise InputError(f"{self.name} = {value} has {has}; it takes {count}")
         # 17 digits tell any two floats apart, so the text is the same after reading it again.
-        return ", ".join(f"{self._checked_number(word):.17g}" for word in words)
+        return ", ".join(f"{self._checked_in_list(word, value):.17g}" for word in words)
+
+    def _checked_in_list(self, word: Value, value: Value | Iterable[float]) -> int | float:
+        try:
+            return self._checked_number(word)
+        except InputError:
+            shown = value if isinstance(value, str) else ", ".join(map(str, _words(value)))
+            one = self.allowed.replace("numbers", "a number")
+            raise InputError(f"{self.name} = {shown}: {word} is not {one}") from None
 
     def _checked_choice(self, value: Value) -> str:
         if value not in self.choices:

@@ -83,12 +83,17 @@ def _check(schedule: Schedule, n_steps: int, spacing: str) -> None:
 def _listed(schedule: Schedule, n_steps: int, chosen: tuple[float, ...]) -> tuple[NoiseLevel, ...]:
     if len(chosen) != n_steps:
         raise InputError(
-            f"spacing 'list' has {len(chosen)} times and the run {n_steps} steps: "
+            f"spacing 'list' has {_counted(len(chosen), 'time')} and the run "
+            f"{_counted(n_steps, 'step')}: "
             "give as many times as steps, such as times=900,500,100 for 3"
         )
     if any(after >= before for before, after in pairwise(chosen)):
         raise InputError("the listed times must fall: noisiest first, none of them twice")
     return tuple(schedule.level(t) for t in chosen)
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _by_ratio(

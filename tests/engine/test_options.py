@@ -91,9 +91,10 @@ def test_a_list_of_numbers_is_read_and_read_again_the_same(given, value):
     [
         ("1", "interval = 1 has 1 number; it takes 2"),
         ("1 2 3", "has 3 numbers; it takes 2"),
-        ("a b", "interval = a is not a number"),
-        ("-1 2", "interval = -1 is outside 0 to 1e"),
-        ("0 nan", "interval = nan is outside"),
+        ("a b", "interval = a b: a is not a number from 0 to 1e"),
+        ("-1 2", "interval = -1 2: -1 is not a number from 0 to 1e"),
+        ("0,nan", "interval = 0,nan: nan is not a number from 0"),
+        ((0.2, math.inf), "interval = 0.2, inf: inf is not a number from 0"),
     ],
 )
 def test_a_list_that_is_not_as_declared_is_refused(given, message):

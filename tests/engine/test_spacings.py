@@ -287,6 +287,7 @@ def test_a_listed_time_may_lie_between_two_whole_ones():
         ((900, 500, 500), "must fall"),
         ((1, 2, 3), "must fall"),
         ((1000, 500, 1), "outside the schedule's 0 to 999"),
+        ((900,), "has 1 time and the run 3 steps"),
         ((), "has 0 times"),
     ],
 )
