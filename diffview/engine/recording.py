@@ -140,9 +140,19 @@ def check_finite(record: StepRecord) -> None:
             total = np.sum(array, dtype=np.float64)
         if not np.isfinite(total):
             rows = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
-            advice = "" if record.base is None else "; a smaller guidance γ may help"
+            before = f"; the {record.i} steps before it are kept" if record.i else ""
             raise NonFiniteError(
                 f"{name} became NaN or infinite at step {record.i} (t = {record.level.t:g}) in "
-                f"sample {', '.join(map(str, rows[:8]))}; the {record.i} steps before it are "
-                f"kept{advice}"
+                f"sample {', '.join(map(str, rows[:8]))}{before}{_advice(record)}"
             )
+
+
+def _advice(record: StepRecord) -> str:
+    """What may help. At the first step no guidance has acted on what the network was given, so
+    where its own estimates are none, the scale is not to blame."""
+    if record.base is None or record.direction is None:
+        return ""
+    own = np.isfinite(record.base).all() and np.isfinite(record.direction).all()
+    if record.i == 0 and not own:
+        return "; the network itself gives no numbers: its weights may be damaged"
+    return "; a smaller guidance γ may help"

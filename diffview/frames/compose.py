@@ -6,7 +6,7 @@ pixels, so frames can be cached.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +16,7 @@ from diffview.engine.levels import NoiseLevel
 from diffview.engine.next_token import NOT_YET
 from diffview.engine.origin import in_force
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory
-from diffview.errors import InputError
+from diffview.errors import InputError, NonFiniteError
 from diffview.frames import pixels, points, quantities, tokens
 from diffview.frames.lens import Lens
 from diffview.frames.pixels import Uint8
@@ -95,10 +95,20 @@ def compose(trajectory: Trajectory, view: ViewState, lens: Lens | None = None) -
         guidance_scale=None
         if spec.guidance.kind == "none"
         else (spec.guidance.scale if scale is None else scale),
-        tiles=tuple(tiles(record, quantity, policy, lens) for quantity, policy in shown),
+        tiles=_all_tiles(record, shown, lens),
         lens=name,
         by_token=spec.by_token,
     )
+
+
+def _all_tiles(
+    record: StepRecord, shown: Iterable[tuple[str, str]], lens: Lens | None
+) -> tuple[Tiles, ...]:
+    """Tiles of (quantity, policy) each; what the decoder could not do is named by its step."""
+    try:
+        return tuple(tiles(record, quantity, policy, lens) for quantity, policy in shown)
+    except NonFiniteError as error:
+        raise NonFiniteError(f"step {record.i} (t = {record.level.t:g}): {error}") from None
 
 
 def merged(frame: Frame, few: Frame) -> Frame:

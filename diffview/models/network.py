@@ -15,7 +15,7 @@ from diffview.engine import shortage
 from diffview.engine.conversions import SIGMA_DATA, TO_X0, preconditioning, x0_from_edm
 from diffview.engine.levels import NoiseLevel
 from diffview.engine.schedules import Edm, Schedule
-from diffview.errors import DiffviewError, InputError
+from diffview.errors import DiffviewError, InputError, NonFiniteError
 from diffview.models.card import ModelCard
 from diffview.models.memory import Room, check_decode
 
@@ -120,7 +120,8 @@ class NetworkDenoiser:
     def decode(self, latents: Tensor) -> Tensor:
         """See `engine.denoiser.Decodes`. One by one: a picture does not depend on its batch.
 
-        Raises DiffviewError where nothing decodes, or one picture does not fit into memory.
+        Raises DiffviewError where nothing decodes, or one picture does not fit into memory, and
+        NonFiniteError where a picture is none: NaN would be drawn as black.
         """
         if self._decoder is None:
             raise DiffviewError(f"model '{self.card.id}' has no decoder: its samples stay latents")
@@ -129,7 +130,20 @@ class NetworkDenoiser:
         with shortage.explained(
             f"decoding a picture of {'x'.join(map(str, self.card.picture_shape))}"
         ):
-            return torch.cat([self._decoder(latent[None]) for latent in latents])
+            pictures = torch.cat([self._decoder(latent[None]) for latent in latents])
+        if not bool(pictures.isfinite().all()):
+            raise NonFiniteError(self._no_picture(latents, pictures))
+        return pictures
+
+    def _no_picture(self, latents: Tensor, pictures: Tensor) -> str:
+        broken = ~pictures.flatten(1).isfinite().all(dim=1)
+        name = self.card.decoder.partition(" ")[0] or type(self._decoder).__name__
+        return (
+            f"the decoder ({name}) of model '{self.card.id}' gave NaN or infinity for sample "
+            f"{', '.join(map(str, broken.nonzero().flatten().tolist()[:8]))}, though its latents "
+            f"are finite (within ±{float(latents.abs().max()):.3g}): its weights may be damaged, "
+            "so fetch them again"
+        )
 
     @property
     def decoder(self) -> Decoder | None:
