@@ -6,14 +6,14 @@ Everything is checked before the model is loaded: a run that cannot be written i
 from __future__ import annotations
 
 import argparse
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 from diffview.cli import arguments, branching, exporting, guiding
 from diffview.cli.report import Report
-from diffview.engine import beginning, divergence, samplers, session, spacings
+from diffview.engine import beginning, divergence, samplers, session, spacings, twins
 from diffview.engine.options import RUN_OPTIONS
 from diffview.engine.spec import Guidance, RunSpec, declared_options, parse_seeds
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory
@@ -257,9 +257,7 @@ def _tell(plan: Plan, args: argparse.Namespace, report: Report) -> None:
         unread = conditions.reading(plan.card, prompt or "").warning
         if unread:
             report.note(f"warning: the prompt has words that are not read: {unread}")
-    diverging = divergence.warning(spec, plan.card.schedule)
-    begins = "" if plan.init_noise is not None else beginning.warning(spec, plan.card.schedule)
-    for warning in filter(None, (begins, diverging)):
+    for warning in _warnings(plan):
         report.note(f"warning: {warning}")
     if plan.trajectory.stride > 1:
         report.note(
@@ -267,6 +265,19 @@ def _tell(plan: Plan, args: argparse.Namespace, report: Report) -> None:
             "more with --budget"
         )
     report.event("start", spec=spec.to_json(), stride=plan.trajectory.stride)
+
+
+def _warnings(plan: Plan) -> Iterator[str]:
+    """What will disappoint, though it can be run."""
+    spec, schedule = plan.spec, plan.card.schedule
+    before = {} if plan.begun is None else plan.begun.known
+    seeded = plan.init_noise is None and before.get("init_noise") != "given"
+    told = (
+        beginning.warning(spec, schedule) if seeded else "",
+        divergence.warning(spec, schedule),
+        twins.warning(spec) if seeded else "",
+    )
+    yield from filter(None, told)
 
 
 def _sample(plan: Plan, model: sampling.Model, report: Report) -> list[float]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from diffview.engine import beginning, divergence, samplers
+from diffview.engine import beginning, divergence, samplers, twins
 from diffview.engine.conflicts import ONLY_CFG
 from diffview.engine.origin import Origin
 from diffview.engine.spacings import LIST, SPACINGS
@@ -80,12 +80,17 @@ def outlook(
             "guidance_kind": _barred_kinds(card, subject.facts, known),
             "guide": _barred_guides(choices, card, known),
         },
-        warning=_warning(plain, subject, left, here),
+        warning=_warning(plain, subject, left, here) or _equal(choices, subject),
     )
 
 
 def _one(choices: Choices) -> int | None:
     return None if choices.condition is None else 0
+
+
+def _equal(choices: Choices, subject: _Subject) -> str:
+    told = twins.warning(subject.spec(choices))
+    return told[:1].upper() + told[1:]
 
 
 def _idle(choices: Choices, subject: _Subject) -> Mapping[str, str]:

@@ -33,6 +33,17 @@ def events(capsys):
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
+def test_a_seed_that_is_given_twice_is_told_of_except_under_noise_of_its_own(sample, capsys):
+    words = ("--steps", "2", "--seeds", "7,7", "--session", "a.dvsession", "--overwrite")
+    assert sample(*words) == 0
+    assert (
+        "warning: seed 7 is given twice: samples 0 and 1 will be equal" in capsys.readouterr().err
+    )
+    save_file({"x": np.eye(2, 64, dtype=np.float32).reshape(2, 1, 8, 8)}, "start.safetensors")
+    assert sample(*words, "--init-noise", "start.safetensors") == 0
+    assert "twice" not in capsys.readouterr().err
+
+
 def test_a_run_is_written_in_every_format_asked_for(sample, capsys):
     words = [
         "--label",

@@ -136,6 +136,11 @@ def test_a_run_that_diverges_is_warned_of_and_one_that_is_refused_says_why():
     assert torn.startswith("Cannot be run: spacing 'list' has 0 times")
 
 
+def test_samples_that_will_be_equal_are_told_of_and_those_of_other_labels_are_not():
+    assert of(card(), seeds=(3, 1, 3)).warning.startswith("Seed 3 is given twice: samples 0 and 2")
+    assert of(card(), seeds=(3, 1, 3), condition=(0, 0, 1)).warning == ""
+
+
 @pytest.mark.parametrize("n_steps", [1, 50, 1000])
 def test_every_default_has_a_good_outlook(n_steps):
     found = of(card(), n_steps=n_steps)
