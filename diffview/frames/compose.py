@@ -188,6 +188,8 @@ def tiles(record: StepRecord, name: str, policy: str, lens: Lens | None = None) 
     latents: they are shown as they are, as large as the pictures beside them.
     """
     quantity = quantities.find(name)
+    if lens is None and policy == LATENTS:  # chosen for a model that had latents
+        policy = "clamp"
     if points.are_points(record.x_t.shape[1:]):
         return Tiles(name, *points.drawn(record, quantity, policy))
     values = quantity.values(record)

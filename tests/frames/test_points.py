@@ -9,7 +9,7 @@ from diffview.engine.trajectory import StepRecord, Trajectory
 from diffview.errors import InputError
 from diffview.exporters.sequence import Selection, Sheets
 from diffview.frames import points
-from diffview.frames.compose import ViewState, compose, thumbnail
+from diffview.frames.compose import LATENTS, ViewState, compose, thumbnail
 
 LEVEL = NoiseLevel(t=500.0, alpha=0.6, sigma=0.8)
 
@@ -78,6 +78,11 @@ def test_on_the_film_strip_every_point_is_as_bright_as_in_the_pane():
 def test_what_is_not_finite_is_left_out():
     tiles = shown(run_of([[np.nan, 0.0], [0.3, 0.3]], np.zeros((2, 2))), "xt", "stretch")
     assert tiles.values.sum() == 1
+
+
+def test_a_look_at_latents_left_from_another_model_is_the_usual_one():
+    run = run_of([[0.5, 1.5]], [[0.0, 0.0]])
+    assert (shown(run, "xt", LATENTS).pixels == shown(run, "xt", "clamp").pixels).all()
 
 
 def test_an_unknown_brightness_is_refused():
