@@ -172,7 +172,7 @@ class Choosing(QObject):
         """Choose another model and run it."""
         if model_id not in self.shelf.sources or model_id == self.choices.model_id:
             return
-        self._choose(state.adapted(self.choices, self.shelf.sources[model_id].card))
+        self._choose(state.adapted(self.choices, self.shelf.sources[model_id].card, self.card))
         if state.waits(self.choices, self.card):
             text = f"{self.card.title} is open: write a prompt, or press Run for any picture."
             self.noticed.emit(Notice(text, topic="open"))

@@ -228,12 +228,17 @@ def _plain(spec: RunSpec) -> RunSpec:
     return replace(spec, origin=None, options=options, condition=asked)
 
 
-def adapted(choices: Choices, card: ModelCard) -> Choices:
-    """The choices carried over to another model: what it lacks falls back to its defaults."""
+def adapted(choices: Choices, card: ModelCard, before: ModelCard | None = None) -> Choices:
+    """The choices carried over to another model: what it lacks falls back to its defaults.
+
+    So does a guidance scale that is still the one of the model `before`: what is strong for one
+    model may be weak for another.
+    """
     own = defaults(card)
     labels = choices.condition if isinstance(choices.condition, tuple) else (choices.condition,)
     keeps = all(_has(card, label) for label in labels)
     needs_guide = choices.guidance_kind in Guidance.NEED_GUIDE
+    usual = before is not None and choices.guidance_scale == defaults(before).guidance_scale
     negative = choices.negative if card.takes_text and card.guidable else None
     condition = choices.condition if keeps else own.condition
     seeds = choices.seeds[:FEW_SAMPLES] if is_large(card) else choices.seeds
@@ -249,6 +254,7 @@ def adapted(choices: Choices, card: ModelCard) -> Choices:
         spacing=own.spacing if choices.spacing == LIST else choices.spacing,
         condition=condition,
         guidance_kind="cfg" if needs_guide else choices.guidance_kind,
+        guidance_scale=own.guidance_scale if usual else choices.guidance_scale,
         guide="",
         negative=negative,
         options=_carried(choices, own),

@@ -93,6 +93,14 @@ def test_on_another_model_what_fits_is_kept_and_the_rest_is_its_default():
     assert none.condition is None
 
 
+def test_a_scale_that_nobody_chose_becomes_the_next_models_own():
+    old, new = card("old", defaults={"guidance": 3}), card("new", defaults={"guidance": 2})
+    choices = state.defaults(old)
+    assert state.adapted(choices, new, old).guidance_scale == 2
+    chosen = dataclasses.replace(choices, guidance_scale=5.0)
+    assert state.adapted(chosen, new, old).guidance_scale == 5
+
+
 def test_one_of_each_of_more_classes_than_the_next_model_has_falls_back():
     choices = Choices("old", condition=(0, 1, 2, 3, 4))
     assert state.adapted(choices, card("new")).condition == 0
