@@ -42,6 +42,7 @@ class Gaps(QObject):
         self.gap: tuple[Gap, Gap, int] | None = None
         self.by_step: dict[int, tuple[Gap, Gap]] = {}
         self._of: tuple[Any, ...] = ()
+        self._asked_all = False
         self._box, self._slices = Mailbox(runner, self), Slices(runner, self)
         self._box.told.connect(self._on_gap)
         self._slices.told.connect(self._on_one_of_all)
@@ -57,8 +58,10 @@ class Gaps(QObject):
         self.ask()
 
     def stop(self) -> None:
-        """Until the next start."""
+        """Until the next start, which goes on with what is missing."""
         self.active = False
+        if self._slices.busy:
+            self._asked_all = False
         self._slices.stop()
 
     @Slot()
@@ -76,9 +79,11 @@ class Gaps(QObject):
             return
         of = (particles, particles.ready, label)
         if of != self._of:
-            self._of, self.by_step = of, {}
-            if not lab.following:
-                self._slices.start(lambda: _all(source, particles, label))
+            self._of, self.by_step, self._asked_all = of, {}, False
+            self._slices.stop()
+        if not (self._asked_all or lab.following):
+            self._asked_all, known_steps = True, frozenset(self.by_step)
+            self._slices.start(lambda: _all(source, particles, label, known_steps))
         step = min(lab.step, len(particles.paths) - 1)
         known = self.by_step.get(step)
         if known is not None:
@@ -128,10 +133,13 @@ def _why(label: int | None, by_another: bool) -> str:
     return "Choose classifier-free guidance: its density is known" if by_another else ""
 
 
-def _all(source: ModelSource, particles: Particles, label: int) -> Iterator[Any]:
-    """From the clean end, where the question is asked, back to the noise."""
+def _all(
+    source: ModelSource, particles: Particles, label: int, known: frozenset[int]
+) -> Iterator[Any]:
+    """What is not known yet, from the clean end, where the question is asked, to the noise."""
     for step in reversed(range(len(particles.paths))):
-        yield from _one(source, particles, label, step)
+        if step not in known:
+            yield from _one(source, particles, label, step)
 
 
 def _one(source: ModelSource, particles: Particles, label: int, step: int) -> Iterator[Any]:

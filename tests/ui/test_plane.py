@@ -185,8 +185,22 @@ def guidance_is_weighed_against_its_own_density(opened, wait):
     card = page.guidance.gap_card
     assert card.numbers.text("tv") == f"{100 * apart.tv:.1f} %"
     assert "not those of p_γ" in card.words.text()
+    the_whole_run_is_weighed_again_under_another_gamma_and_after_an_interruption(opened, wait)
     opened.controller.choose_condition(None)
     wait(lambda: "Choose one class" in card.words.text())
+
+
+def the_whole_run_is_weighed_again_under_another_gamma_and_after_an_interruption(opened, wait):
+    page, lab = opened.page, opened.lab
+    gaps = page.guidance.gaps
+    opened.controller.choose_guidance(6.0)
+    wait(lambda: lab.particles.spec.guidance.scale == 6.0 and not lab.following)
+    wait(lambda: len(gaps.by_step) == STEPS + 1)
+    gaps.by_step.pop(0)
+    gaps._slices.start(lambda: iter(()))
+    page.go_to("energy")
+    page.go_to("guidance")
+    wait(lambda: len(gaps.by_step) == STEPS + 1)
 
 
 def z_is_measured_and_a_constant_changes_nothing_but_z(opened, wait):
