@@ -15,18 +15,25 @@ from diffview.models.codebook import Codebook, Coded, Float32, Int64
 from diffview.ui.desk import Desk
 from diffview.ui.mailbox import Mailbox
 
+Exchanged = tuple[tuple[int, int, int], ...]
+
 BATCH = 16
 """Pictures counted at a time: between two batches the thread decodes what was changed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Opened:
-    """A picture that was coded. title: its name or file. done: how the file became x."""
+    """A picture that was coded. title: its name or file. done: how the file became x.
+
+    exchanged: (row, column, code) of the tokens it is to begin with in place of its own.
+    """
 
     title: str
     coded: Coded
     vectors: Float32
     done: tuple[str, ...] = ()
+    file: Path | None = None
+    exchanged: Exchanged = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +94,14 @@ class Coding(QObject):
         return self._present
 
     @property
+    def exchanged(self) -> Exchanged:
+        """(row, column, code) of every token that is not the picture's own."""
+        if self.picture is None or self._present is None:
+            return ()
+        changed = np.argwhere(self._present != self.picture.coded.indices)
+        return tuple((int(row), int(col), int(self._present[row, col])) for row, col in changed)
+
+    @property
     def edited(self) -> bool:
         """Whether anything can be undone."""
         return bool(self._past)
@@ -101,23 +116,25 @@ class Coding(QObject):
 
         self._namer.put(make)
 
-    def open_emoji(self, place: int) -> None:
-        """Code a bundled emoji."""
+    def open_emoji(self, place: int, exchanged: Exchanged = ()) -> None:
+        """Code a bundled emoji, and put codes at tokens."""
 
         def make() -> Iterator[Opened]:
             book, emoji = self._ready(), emoji_sprite()
             x = emoji.pictures[place].astype(np.float32) / 127.5 - 1
-            yield Opened(emoji.names[place], book.code(x), book.vectors)
+            title = emoji.names[place]
+            yield Opened(title, book.code(x), book.vectors, exchanged=exchanged)
 
         self._opener.put(make)
 
-    def open_file(self, path: Path) -> None:
-        """Code a picture file."""
+    def open_file(self, path: Path, exchanged: Exchanged = ()) -> None:
+        """Code a picture file, and put codes at tokens."""
 
         def make() -> Iterator[Opened]:
             book = self._ready()
             picture = picture_file.read(path, book.shape)
-            yield Opened(path.name, book.code(picture.values), book.vectors, picture.done)
+            coded = book.code(picture.values)
+            yield Opened(path.name, coded, book.vectors, picture.done, path, exchanged)
 
         self._opener.put(make)
 
@@ -130,6 +147,10 @@ class Coding(QObject):
     def _on_opened(self, picture: Opened) -> None:
         self.picture, self.made = picture, None
         self._past, self._present = [], picture.coded.indices
+        if picture.exchanged:
+            self._past, self._present = [self._present], self._present.copy()
+            for row, column, code in picture.exchanged:
+                self._present[row, column] = code
         self.end_stroke()
         self.opened.emit()
         self._decode()

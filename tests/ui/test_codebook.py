@@ -170,6 +170,28 @@ def test_a_file_is_coded_and_what_is_no_picture_is_told_of(space, tmp_path, wait
     assert space.coding.picture.title == "clear.png"
 
 
+def test_a_way_back_leads_to_the_tokens_that_were_exchanged(space, book, tmp_path, wait):
+    """After a lesson's set-up; a file that is no picture changes nothing of it."""
+    own = space.coding.indices
+    code = (int(own[1, 2]) + 1) % 12
+    space.coding.replace(1, 2, code)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    space.take_picture(tmp_path / "broken.png")
+    wait(lambda: not space.coding.busy)
+    before = space.arrangement
+    space.prepare({"emoji": "cat face"})()
+    wait(lambda: space.coding.picture.title == "cat face" and not space.coding.busy)
+    assert not space.coding.edited
+    space.prepare(before)()
+    wait(lambda: space.coding.picture.title == "red apple" and not space.coding.busy)
+    want = own.copy()
+    want[1, 2] = code
+    np.testing.assert_array_equal(space.coding.indices, want)
+    np.testing.assert_allclose(shown(space.reconstructed[0]), book.decode(want)[0], atol=1e-6)
+    space.token_card.reset.click()
+    np.testing.assert_array_equal(space.coding.indices, own)
+
+
 def test_codes_are_counted_over_all_emoji(space, book, emoji, wait):
     space.usage_card.count.click()
     wait(lambda: not space.coding.counting)

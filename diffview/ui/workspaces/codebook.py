@@ -14,7 +14,7 @@ from diffview.errors import InputError
 from diffview.frames import codebook as tiles
 from diffview.frames.compose import Tiles
 from diffview.models.codebook import Int64, psnr
-from diffview.ui.coding import Coding
+from diffview.ui.coding import Coding, Exchanged
 from diffview.ui.desk import Desk
 from diffview.ui.notices import notice_of
 from diffview.ui.panels.codebook_cards import TokenCard, UsageCard
@@ -72,7 +72,7 @@ class CodebookWorkspace(Workspace):
         self.token: tuple[int, int] | None = None
         self._names: tuple[str, ...] = ()
         self._wanted = FIRST_EMOJI
-        self._file: Path | None = None
+        self._exchanged: Exchanged = ()
         self._asked = False
         self._build()
         self._connect()
@@ -146,29 +146,32 @@ class CodebookWorkspace(Workspace):
 
     def take_picture(self, path: Path) -> None:
         """Code this picture."""
-        self._file = path
+        self._wanted = ""
         self.coding.open_file(path)
 
     @property
     def arrangement(self) -> Mapping[str, str]:
-        """The emoji or the file that is coded."""
+        """The emoji or the file that is coded, and the tokens that were exchanged in it."""
         picture = self.coding.picture
-        if picture is not None and picture.title in self._names:
-            return {"emoji": picture.title}
-        return {} if self._file is None else {"picture": str(self._file)}
+        if picture is None:
+            return {}
+        kind = ("emoji", picture.title) if picture.file is None else ("picture", str(picture.file))
+        return dict([kind, ("tokens", _written(self.coding.exchanged))])
 
     def prepare(self, wanted: Mapping[str, str]) -> Callable[[], None]:
         """See the base; an emoji is looked for once the names are known."""
         emoji = wanted.get("emoji", "")
         if emoji and self._names and emoji not in self._names:
             raise InputError(f"there is no bundled emoji '{emoji}': see the list of them there")
-        return lambda: self._choose(emoji, wanted.get("picture", ""))
+        tokens = _read(wanted.get("tokens", ""))
+        return lambda: self._choose(emoji, wanted.get("picture", ""), tokens)
 
-    def _choose(self, emoji: str, picture: str) -> None:
+    def _choose(self, emoji: str, picture: str, tokens: Exchanged) -> None:
         if picture:
-            self.take_picture(Path(picture))
+            self._wanted = ""
+            self.coding.open_file(Path(picture), tokens)
         elif emoji:
-            self._wanted, self._file = emoji, None
+            self._wanted, self._exchanged = emoji, tokens
             if self._names:
                 self._open_wanted()
 
@@ -176,7 +179,7 @@ class CodebookWorkspace(Workspace):
         if self._wanted not in self._names:
             self._on_unknown(self._wanted)
         place = self._names.index(self._wanted) if self._wanted in self._names else 0
-        self.coding.open_emoji(place)
+        self.coding.open_emoji(place, self._exchanged)
 
     def show_theme(self) -> None:
         """Symbols and plots in the present colours."""
@@ -199,7 +202,7 @@ class CodebookWorkspace(Workspace):
     def _on_named(self, names: tuple[str, ...]) -> None:
         self._names = names
         self.chooser.show_names(names)
-        if self.coding.picture is None and self._file is None:
+        if self.coding.picture is None and self._wanted:
             self._open_wanted()
 
     @Slot(str)
@@ -371,3 +374,14 @@ class CodebookWorkspace(Workspace):
 
 def _decibels(value: float) -> str:
     return "PSNR ∞" if math.isinf(value) else f"PSNR {value:.1f} dB".replace("-", "−")
+
+
+def _written(exchanged: Exchanged) -> str:
+    """Tokens as a line: row,column,code of each, with blanks between them."""
+    return " ".join(",".join(map(str, token)) for token in exchanged)
+
+
+def _read(line: str) -> Exchanged:
+    """What `_written` wrote."""
+    tokens = (token.split(",") for token in line.split())
+    return tuple((int(row), int(column), int(code)) for row, column, code in tokens)
