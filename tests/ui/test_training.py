@@ -132,6 +132,21 @@ def test_a_training_is_shown_to_its_end(lab, wait):
     assert lab.watched.views["eps_hat"]._tiles is not None
     assert lab.progress_card.numbers.text("step") == "20"
     assert lab.head.save.isEnabled() and lab.head.start.text() == "Start"
+    assert lab.order_card.samples.value() == 320
+
+
+def test_what_was_ordered_stays_when_it_is_looked_again_for_what_can_be_trained(lab, wait):
+    """After each training, and when a kept one is deleted."""
+    choose(lab, "unseen", samples=48)
+    lab.order_card.rate.setValue(0.0005)
+    lab.head.start.click()
+    wait(lambda: lab.session.phase == "done" and lab.order_card.offer.kept)
+    assert lab.order_card.order.samples == 48 and lab.order_card.order.learning_rate == 0.0005
+    lab.order_card.begin.setCurrentIndex(lab.order_card.begin.count() - 1)
+    lab.order_card.samples.setValue(96)
+    lab.head.start.click()
+    wait(lambda: lab.session.phase == "done" and lab.order_card.kept is None)
+    assert lab.head.start.text() == "Start", "it is at its end: a new one is offered"
 
 
 def test_a_pause_shows_every_step_that_was_taken(lab, wait, qtbot):

@@ -98,7 +98,7 @@ class OrderCard(Card):
         """What can be trained; what was chosen stays chosen if it is still there."""
         places = {name: place for place, name in enumerate(FIRST)}
         ordered = sorted(offers, key=lambda offer: places.get(offer.info.name, len(FIRST)))
-        chosen = self.recipe.currentData()
+        chosen, before = self.recipe.currentData(), self._chosen
         self._offers = {offer.info.name: offer for offer in ordered}
         with silent(self.recipe):
             self.recipe.clear()
@@ -106,6 +106,27 @@ class OrderCard(Card):
                 self.recipe.addItem(offer.info.title, offer.info.name)
             self.recipe.setCurrentIndex(max(0, self.recipe.findData(chosen)))
         self._on_recipe()
+        if chosen in self._offers:
+            self._choose_again(*before)
+
+    @property
+    def _chosen(self) -> tuple[tuple[str, Any], int, float]:
+        begin = self.begin.currentData() or (NEW, None)
+        return begin, self.samples.value(), self.rate.value()
+
+    def _choose_again(self, begin: tuple[str, Any], samples: int, rate: float) -> None:
+        """What was chosen before, if it is still there and not at its end."""
+        places = [self.begin.itemData(place) for place in range(self.begin.count())]
+        kind, value = begin
+        if kind == KEPT:
+            same = [one for one in places if one[0] == KEPT and one[1].folder == value.folder]
+            if same and same[0][1].step < same[0][1].steps:
+                self.begin.setCurrentIndex(places.index(same[0]))
+        elif begin in places:
+            self.begin.setCurrentIndex(places.index(begin))
+            with silent(self.samples, self.rate):
+                self.samples.setValue(samples)
+                self.rate.setValue(rate)
 
     def remember(self, recipe: str) -> None:
         """Choose what was trained last, and to go on with it where it was not at its end."""
