@@ -38,10 +38,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _one(entry: Entry, *, as_json: bool) -> int:
+    """One model alone is held against its weights too, which takes too long for a list."""
+    unusual = facts_of.checked(entry)
     if as_json:
-        print(json.dumps(facts(entry)))
+        known = facts(entry)
+        print(json.dumps(known | {"notes": [*known["notes"], *unusual]}))
         return 0
-    told = facts_of.of_entry(entry)
+    told = (*facts_of.of_entry(entry), *(("note", note) for note in unusual))
     width = max(len(name) for name, _ in told)
     for name, value in told:
         print(f"{name:<{width}}  {value}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from diffview.errors import InputError
 from diffview.models import hf, memory
 from diffview.models.card import ModelCard
 from diffview.models.catalog import Entry
@@ -33,6 +34,22 @@ def of_entry(entry: Entry) -> Facts:
     if entry.path.exists():
         told += (("path", str(entry.path)),)
     return (*told, *_files(entry.path, entry.card))
+
+
+def checked(entry: Entry) -> tuple[str, ...]:
+    """What is unusual about a model's parts beside its card.
+
+    The networks of a diffusers model are built without memory for it, which takes seconds. Raises
+    InputError for a part that does not fit its weights; where the packages for it are not there,
+    that is what is told.
+    """
+    if entry.card.family != hf.FAMILY:
+        return ()
+    try:
+        hf.require()
+    except InputError as error:
+        return (f"its tensors were not compared with its configuration: {error}",)
+    return hf.check(entry.path)
 
 
 def of_card(card: ModelCard) -> Facts:

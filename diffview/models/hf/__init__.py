@@ -92,6 +92,18 @@ def card(path: Path) -> ModelCard:
     return described
 
 
+def check(path: Path) -> tuple[str, ...]:
+    """What is unusual about the parts of a model beside its card; reads headers, no weights.
+
+    Takes the seconds that diffusers takes to be imported. Raises InputError when the extra is not
+    installed, or for a part that does not fit its weights: a tensor that is missing or misshapen.
+    """
+    require()
+    from diffview.models.hf import checking
+
+    return checking.check(_read(path))
+
+
 def files(path: Path) -> tuple[tuple[str, int, str], ...]:
     """(place in the folder, bytes, SHA-256) of each file with weights. Raises InputError."""
     from diffview.models.hf import cards

@@ -7,6 +7,8 @@ configuration that lies about its size costs nothing; then it takes over the ten
 from __future__ import annotations
 
 import importlib
+import inspect
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from diffview.errors import InputError
 from diffview.models import hf
 from diffview.models.hf import clip_tokenizer, weights
 from diffview.models.hf.folder import Part
+from diffview.models.hf.settings import MEND
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +33,13 @@ CONFIGS = {
     "T5EncoderModel": "T5Config",
 }
 """The class of transformers that holds each model's configuration."""
+WORDS = {
+    "CLIP": (("tokenizer.json",), ("vocab.json", "merges.txt")),
+    "T5": (("tokenizer.json",), ("spiece.model",)),
+}
+"""The files that hold a tokenizer's words, any of the rows."""
+MOST_SAID = 300
+"""Characters of a library's own words."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,36 @@ def build(part: Part, place: Place) -> nn.Module:
     return network
 
 
+def compared(part: Part) -> list[str]:
+    """What is unusual about the part's weights beside its configuration; reads headers alone.
+
+    Raises InputError as `build`.
+    """
+    return [*_compared(part, weights.find(part)), *_unknown(part)]
+
+
+def _compared(part: Part, found: weights.Weights) -> list[str]:
+    from diffview.models.hf import empty
+
+    with empty.shapes(found.parameters, len(found.tensors)):
+        network = _made(part)
+    return weights.matched(network, found, part.path)[1]
+
+
+def _unknown(part: Part) -> list[str]:
+    """A note of settings that nothing reads. Those of transformers' classes are not looked at:
+    older releases wrote dozens of theirs into every file."""
+    if part.library != "diffusers" or part.inside is not None:
+        return []
+    cls = getattr(importlib.import_module(part.library), part.cls)
+    known = inspect.signature(cls.__init__).parameters
+    names = sorted(name for name in plain(part.config) if name not in known)
+    shown = ", ".join(f"{name} = {json.dumps(part.config[name])[:40]}" for name in names[:5])
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    told = f"{part.name}/config.json says {shown}{more}, which no {part.cls} reads: no effect here"
+    return [told] if names else []
+
+
 def _empty(part: Part, found: weights.Weights) -> nn.Module:
     """The network with parameters that take no memory; its buffers are real.
 
@@ -67,9 +107,7 @@ def _empty(part: Part, found: weights.Weights) -> nn.Module:
     """
     from diffview.models.hf import empty
 
-    with empty.shapes(found.parameters, len(found.tensors)):
-        network = _made(part)
-    weights.matched(network, found, part.path)
+    _compared(part, found)
     with empty.parameters():
         return _made(part)
 
@@ -90,18 +128,30 @@ def _made(part: Part) -> nn.Module:
             network = cls(config(**settings))
     except ImportError as error:
         raise InputError(
-            f"{part.path} needs a package that cannot be imported here ({_first_line(error)}): "
+            f"{part.path} needs a package that cannot be imported here ({_said(error)}): "
             f"{hf.INSTALL}"
         ) from error
     except Exception as error:  # whatever a library makes of settings that are none
         if shortage.is_shortage(error):
             raise
-        raise InputError(f"{part.path}/config.json is damaged: {_first_line(error)}") from None
+        raise InputError(
+            f"{part.path}/config.json is damaged: no {part.cls} can be built as it says "
+            f"({_looked_up(part, error) or _said(error)}): {MEND}"
+        ) from None
     return network
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _looked_up(part: Part, error: Exception) -> str:
+    """The setting whose value a library did not find among what it knows; "" for other errors."""
+    if not isinstance(error, KeyError):
+        return ""
+    keys = [key for key, value in part.config.items() if [value] == list(error.args)]
+    return f"{' and '.join(keys)} = {error} is not known" if keys else ""
+
+
+def _said(error: Exception) -> str:
+    """An error of a library in one line: what it is about often stands in its second."""
+    return " ".join(str(error).split())[:MOST_SAID] or type(error).__name__
 
 
 def plain(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,6 +165,7 @@ def tokenizer(part: Part) -> Any:
     cls = getattr(importlib.import_module("transformers"), part.cls.removesuffix("Fast"))
     if part.inside is not None:
         return clip_tokenizer.make(cls, str(part.config["pad_token"]))
+    held = _words(part)
     _require_sentencepiece(part)
     try:
         return cls.from_pretrained(str(part.path), local_files_only=True)
@@ -122,8 +173,20 @@ def tokenizer(part: Part) -> Any:
         if shortage.is_shortage(error):
             raise
         raise InputError(
-            f"{part.path} holds no readable tokenizer: {_first_line(error)}"
+            f"{part.path} holds no readable tokenizer: {_said(error)}; {' and '.join(held)} are "
+            "damaged or not of one model: fetch them again"
         ) from None
+
+
+def _words(part: Part) -> tuple[str, ...]:
+    """The files that hold its words. Raises InputError where there are none: transformers would
+    make a tokenizer that knows no word."""
+    known = WORDS["T5" if part.cls.startswith("T5") else "CLIP"]
+    for files in known:
+        if all(part.file(name).is_file() for name in files):
+            return files
+    ways = ", or ".join(" with ".join(files) for files in known)
+    raise InputError(f"{part.path} has no words: expected is {ways} (fetch the model again)")
 
 
 def _require_sentencepiece(part: Part) -> None:

@@ -90,7 +90,7 @@ def shape(part: Part, channels: str, size: str = "sample_size") -> tuple[int, ..
     found = (part.config.get(channels), *sides)
     if len(found) != 3 or not all(type(n) is int and n > 0 for n in found):
         raise InputError(
-            f"{part.path}: {channels} {found[0]!r}, {size} {side!r} do not tell a sample's shape"
+            f"{part.source}: {channels} {found[0]!r}, {size} {side!r} do not tell a sample's shape"
         )
     return _bounded(part, tuple(int(n) for n in found))
 
@@ -99,7 +99,7 @@ def _bounded(part: Part, found: tuple[int, ...]) -> tuple[int, ...]:
     """The shape of a sample or a picture, if any model's could be as large."""
     if math.prod(found) > MOST_NUMBERS:
         raise InputError(
-            f"{part.path}: samples of {'x'.join(map(str, found))} are larger than any model's"
+            f"{part.source}: samples of {'x'.join(map(str, found))} are larger than any model's"
         )
     return found
 
@@ -121,7 +121,7 @@ def factor(autoencoder: Part) -> int:
     blocks = autoencoder.config.get("block_out_channels")
     if not isinstance(blocks, list) or not 1 <= len(blocks) <= 10:
         raise InputError(
-            f"{autoencoder.path}: block_out_channels {blocks!r} are no blocks of a decoder"
+            f"{autoencoder.source}: block_out_channels {blocks!r} are no blocks of a decoder"
         )
     return int(2 ** (len(blocks) - 1))
 
@@ -130,7 +130,7 @@ def whole(part: Part, key: str, default: int) -> int:
     """A number above 0 in a configuration. Raises InputError for anything else."""
     found = part.config.get(key, default)
     if type(found) is not int or found < 1:
-        raise InputError(f"{part.path}: {key} = {found!r} is no whole number above 0")
+        raise InputError(f"{part.source}: {key} = {found!r} is no whole number above 0")
     return found
 
 
@@ -185,7 +185,7 @@ def scale_and_shift(part: Part) -> tuple[float, float]:
     """
     scale, shift = _number(part, "scaling_factor", USUAL_SCALE), _number(part, "shift_factor", 0)
     if scale == 0:
-        raise InputError(f"{part.path}: scaling_factor is 0")
+        raise InputError(f"{part.source}: scaling_factor is 0")
     return scale, shift
 
 
@@ -194,7 +194,7 @@ def _number(part: Part, key: str, default: float) -> float:
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InputError(f"{part.path}: {key} = {value!r} is not a number")
+        raise InputError(f"{part.source}: {key} = {value!r} is not a number")
     return value
 
 
@@ -287,9 +287,9 @@ def check_conditions(unet: Part, addition: str | None) -> None:
     found = unet.config.get("addition_embed_type")
     if found != addition:
         raise InputError(
-            f"{unet.path}: addition_embed_type is {found!r}, this family's is {addition!r}: such "
-            "U-Nets are not opened"
+            f"{unet.source}: addition_embed_type is {found!r}, this family's is {addition!r}: "
+            "such U-Nets are not opened"
         )
     kind = unet.config.get("attention_type", "default")
     if kind != "default":
-        raise InputError(f"{unet.path}: attention_type {kind!r} wants places in the picture")
+        raise InputError(f"{unet.source}: attention_type {kind!r} wants places in the picture")

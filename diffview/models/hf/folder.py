@@ -19,6 +19,7 @@ from typing import Any
 
 from diffview import tensorfile
 from diffview.errors import InputError
+from diffview.models.hf import settings
 from diffview.models.hf.ldm_names import Stored
 
 INDEX = "model_index.json"
@@ -97,6 +98,11 @@ class Part:
     inside: Path | None = None
     stored: Callable[[str], Stored] | None = None
 
+    @property
+    def source(self) -> Path:
+        """The file that its configuration was read from, or the single file that holds it all."""
+        return self.path if self.inside is not None else self.path / config_file(self.cls)
+
     def file(self, name: str) -> Path:
         """A file of this part, which may not be there. Raises InputError as `inside`."""
         return inside(self.path.parent, self.path.name, name)
@@ -142,18 +148,18 @@ def read(path: Path, pipelines: Collection[str]) -> Folder:
         )
     index = read_json(where)
     pipeline = pipeline_of(index, where, pipelines)
-    parts, settings, notes = {}, {}, []
+    parts, others, notes = {}, {}, []
     for name, value in index.items():
         if name.startswith("_"):
             continue
         if not isinstance(value, list):
-            settings[name] = value
+            others[name] = value
         elif value != [None, None] and _is_loaded(name, value, where):
             parts[name] = _part(path, name, value[1])
         elif value[1] is not None:
             notes.append(f"{name} ({value[1]}) is not loaded: it plays no part in denoising")
     notes += [f"{found} is never run" for found in sorted(p.name for p in path.glob("*.py"))]
-    return Folder(path, pipeline, parts, settings, tuple(notes))
+    return Folder(path, pipeline, parts, others, tuple(notes))
 
 
 def loaded_parts(index: Mapping[str, Any], where: Path) -> dict[str, str]:
@@ -202,18 +208,24 @@ def _part(root: Path, name: str, cls: str) -> Part:
     folder = inside(root, name)
     if not folder.is_dir():
         raise InputError(f"{folder} is missing: {INDEX} names it as the model's {cls}")
-    kind = "scheduler" if _is_scheduler(cls) else "tokenizer" if "Tokenizer" in cls else ""
-    config_file = inside(root, name, CONFIG_FILES.get(kind, "config.json"))
-    for file in sorted(folder.rglob("*")):  # all are looked at before anything is read
-        _refuse_way_out(root, file)
-        if file.exists() and not file.is_dir():
-            tensorfile.check_regular(file)
-    config = read_json(config_file)
-    check_config(config, config_file)
+    file = inside(root, name, config_file(cls))
+    for held in sorted(folder.rglob("*")):  # all are looked at before anything is read
+        _refuse_way_out(root, held)
+        if held.exists() and not held.is_dir():
+            tensorfile.check_regular(held)
+    config = read_json(file)
+    check_config(config, file)
     stated = config.get("_class_name", cls)
-    if stated != cls and kind != "scheduler":
-        raise InputError(f"{config_file} is of a {stated}, {INDEX} says {cls}")
+    if stated != cls and not _is_scheduler(cls):
+        raise InputError(f"{file} is of a {stated}, {INDEX} says {cls}")
+    settings.check(cls, config, file)
     return Part(name, cls, folder, config)
+
+
+def config_file(cls: str) -> str:
+    """What the configuration of a part of this class is called."""
+    kind = "scheduler" if _is_scheduler(cls) else "tokenizer" if "Tokenizer" in cls else ""
+    return CONFIG_FILES.get(kind, "config.json")
 
 
 def is_plain(name: str) -> bool:

@@ -142,7 +142,8 @@ def read(part: Part, *, latent: bool, tokens: int = 0, flow_spacing: str = "lins
     """
     if part.cls not in SAMPLERS:
         raise InputError(
-            f"{part.path}: scheduler {part.cls} is not known here; known are {', '.join(SAMPLERS)}"
+            f"{part.source}: scheduler {part.cls} is not known here; known are "
+            f"{', '.join(SAMPLERS)}"
         )
     if part.cls.startswith("FlowMatch"):
         return _flow(part, tokens, flow_spacing)
@@ -184,7 +185,7 @@ def _vp(part: Part) -> Schedule:
     )
     if not 0 < start <= end < 1 or not 1 <= T <= schedules.MAX_TIMES:
         raise InputError(
-            f"{part.path}: beta_start {start:g}, beta_end {end:g}, T {T} are no betas"
+            f"{part.source}: beta_start {start:g}, beta_end {end:g}, T {T} are no betas"
         )
     if name == "squaredcos_cap_v2":
         return schedules.named("cosine", T, zero_snr=zero_snr)
@@ -201,11 +202,11 @@ def _trained(part: Part) -> Schedule:
     betas = part.config["trained_betas"]
     numbers = isinstance(betas, list) and all(type(beta) in (int, float) for beta in betas)
     if not numbers or not 1 <= len(betas) <= schedules.MAX_TIMES:
-        raise InputError(f"{part.path}: trained_betas are no row of numbers")
+        raise InputError(f"{part.source}: trained_betas are no row of numbers")
     try:
         return schedules.given(betas=betas, name="trained")
     except InputError as error:
-        raise InputError(f"{part.path}: trained_betas: {error}") from None
+        raise InputError(f"{part.source}: trained_betas: {error}") from None
 
 
 def _table(schedule: Schedule) -> Any:
@@ -240,7 +241,7 @@ def _flow(part: Part, tokens: int, spacing: str) -> Sampling:
         if _flag(part, key):
             notes.append(f"{key} is set and is not reproduced for flows")
     if shift <= 0:
-        raise InputError(f"{part.path}: the shift of its times, {shift:g}, is not above 0")
+        raise InputError(f"{part.source}: the shift of its times, {shift:g}, is not above 0")
     options: dict[str, Value] = {}
     if _shifts_twice(part, shift, spacing):
         options["compat"] = "diffusers"
@@ -262,11 +263,11 @@ def _dynamic_shift(part: Part, tokens: int) -> float:
     low, high = _number(part, "base_image_seq_len", 256), _number(part, "max_image_seq_len", 4096)
     least, most = _number(part, "base_shift", 0.5), _number(part, "max_shift", 1.15)
     if high <= low:
-        raise InputError(f"{part.path}: max_image_seq_len {high:g} is not above {low:g}")
+        raise InputError(f"{part.source}: max_image_seq_len {high:g} is not above {low:g}")
     mu = least + (tokens - low) * (most - least) / (high - low)
     kind = _one_of(part, "time_shift_type", ("exponential", "linear"), "exponential")
     if not abs(mu) < MOST_MU:
-        raise InputError(f"{part.path}: the shift of its times is of size {mu:g}")
+        raise InputError(f"{part.source}: the shift of its times is of size {mu:g}")
     return float(mu if kind == "linear" else np.exp(mu))
 
 
@@ -294,7 +295,7 @@ def _clipping(part: Part) -> dict[str, Value]:
         return {}
     most = _within(part, "clip_sample_range", 1.0, CLIP_RANGE)
     if most <= 0:
-        raise InputError(f"{part.path}: clip_sample_range {most:g} is not above 0")
+        raise InputError(f"{part.source}: clip_sample_range {most:g} is not above 0")
     own: dict[str, Value] = {} if most == 1 else {"clip_range": f"{-most!r}, {most!r}"}
     return {"clip": "clamp", "rederive_eps": False, **own}
 
@@ -347,7 +348,7 @@ def _flag(part: Part, key: str, default: bool = False) -> bool:
     if value is None:
         return default
     if not isinstance(value, bool):
-        raise InputError(f"{part.path}: {key} = {value!r} is neither true nor false")
+        raise InputError(f"{part.source}: {key} = {value!r} is neither true nor false")
     return value
 
 
@@ -355,7 +356,7 @@ def _one_of(part: Part, key: str, known: Collection[str], default: str) -> str:
     stated = part.config.get(key, default)
     if not isinstance(stated, str) or stated not in known:
         raise InputError(
-            f"{part.path}: {key} {stated!r} is not known; known are {', '.join(known)}"
+            f"{part.source}: {key} {stated!r} is not known; known are {', '.join(known)}"
         )
     return stated
 
@@ -365,7 +366,7 @@ def _number(part: Part, key: str, default: float) -> float:
     if value is None:
         return float(default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < LARGEST:
-        raise InputError(f"{part.path}: {key} = {value!r} is not a number")
+        raise InputError(f"{part.source}: {key} = {value!r} is not a number")
     return float(value)
 
 
@@ -374,12 +375,14 @@ def _within(part: Part, key: str, default: float, option: Option) -> float:
     number = _number(part, key, default)
     low, high = option.low, option.high
     if (low is not None and number < low) or (high is not None and number > high):
-        raise InputError(f"{part.path}: {key} = {number:g} is out of its range, {option.allowed}")
+        raise InputError(
+            f"{part.source}: {key} = {number:g} is out of its range, {option.allowed}"
+        )
     return number
 
 
 def _whole(part: Part, key: str, default: int) -> int:
     number = _number(part, key, default)
     if not number.is_integer() or number < 0:
-        raise InputError(f"{part.path}: {key} = {number:g} is not a whole number")
+        raise InputError(f"{part.source}: {key} = {number:g} is not a whole number")
     return int(number)

@@ -179,7 +179,7 @@ def read(path: Path) -> Folder:
     if kind is KINDS["2"] and scheduler["prediction_type"] == "v_prediction":
         # Trained on 768 pixels a side, where the others are on 512.
         configs["unet"]["sample_size"] = configs["unet"]["sample_size"] * 3 // 2
-    parts = {"scheduler": Part("scheduler", kind.scheduler, path, scheduler)}
+    parts = {"scheduler": Part("scheduler", kind.scheduler, path, scheduler, inside=path)}
     for name, cls in NETWORKS.items() | {(name, text[0]) for name, text in kind.texts.items()}:
         stored = partial(stored_as, kind, name)
         if not any(tensor.startswith(stored("").name) for tensor in header.tensors):

@@ -18,9 +18,14 @@ from torch import Tensor, nn
 from diffview.errors import InputError
 from diffview.models.hf import build
 from diffview.models.hf.build import Place
-from diffview.models.hf.folder import Folder
+from diffview.models.hf.folder import Folder, Part
 
 log = logging.getLogger(__name__)
+
+OLD_END = 2
+"""What configurations of CLIP said until 2023 whatever the end of a prompt was; not read."""
+FULL = 0.9
+"""Fewer words of those that an encoder knows are another tokenizer's; T5's leave some 30 free."""
 
 
 @dataclass(frozen=True)
@@ -82,14 +87,9 @@ class TextModel:
 
     def __init__(self, folder: Folder, suffix: str, classes: Sequence[str], place: Place) -> None:
         part = folder.part(f"text_encoder{suffix}", *classes)
-        self.tokenizer = build.tokenizer(folder.part(f"tokenizer{suffix}"))
+        self.tokenizer = words(part, folder.part(f"tokenizer{suffix}"))
         self.network: nn.Module = build.build(part, place)
         self.device = place.device
-        if len(self.tokenizer) > self.width("vocab_size"):
-            raise InputError(
-                f"{part.path} knows {self.width('vocab_size')} words, its tokenizer "
-                f"{len(self.tokenizer)}: they do not belong together"
-            )
 
     def width(self, name: str) -> int:
         """One of the sizes in the network's configuration."""
@@ -109,6 +109,30 @@ class TextModel:
                     len(whole), length, self.tokenizer.decode(ids[-6:], skip_special_tokens=True),
                 )  # fmt: skip
         return found.to(self.device)
+
+
+def words(encoder: Part, part: Part) -> Any:
+    """The tokenizer `part`, held against what its encoder's configuration says of its words.
+
+    Raises InputError where it has words that the encoder does not know.
+    """
+    tokenizer, known = build.tokenizer(part), encoder.config.get("vocab_size")
+    last = max(tokenizer.get_vocab().values(), default=-1)
+    if known is not None and last >= known:
+        raise InputError(
+            f"{encoder.path}/config.json: vocab_size = {known}, but the words of {part.path} go "
+            f"up to number {last}: they do not belong together, fetch both again"
+        )
+    if known is not None and last + 1 < FULL * known:
+        log.warning("%s has %d words, %s knows %d: it may not be its own",
+                    part.path, last + 1, encoder.path, known)  # fmt: skip
+    end = encoder.config.get("eos_token_id")
+    if encoder.cls.startswith("CLIP") and end not in (None, OLD_END, tokenizer.eos_token_id):
+        log.warning(
+            "%s/config.json: eos_token_id = %s, but the end of a prompt is %s in %s",
+            encoder.path, end, tokenizer.eos_token_id, part.path,
+        )  # fmt: skip
+    return tokenizer
 
 
 def clip_length(tokenizer: Any) -> int:

@@ -25,6 +25,15 @@ STEMS = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
 PICKLES = {"diffusers": "diffusion_pytorch_model.bin", "transformers": "pytorch_model.bin"}
 VARIANTS = ("", ".fp16", ".bf16")
 
+FRACTIONS = {
+    "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2",
+}  # fmt: skip
+DTYPES = FRACTIONS | {
+    "I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool",
+}  # fmt: skip
+"""What types of numbers are called in files -> in torch."""
+
 IGNORED = ("position_ids", "embeddings.position_ids")
 """Tensors that older versions stored and no network reads: counting from 0."""
 
@@ -189,21 +198,36 @@ def matched(
     module: nn.Module, weights: Weights, where: Path
 ) -> tuple[dict[str, Source], list[str]]:
     """The module's own tensor names -> where they lie, and warnings about what is too many."""
-    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    held_by = module.state_dict()
+    expected = {name: tuple(tensor.shape) for name, tensor in held_by.items()}
+    kinds = {name: tensor.dtype for name, tensor in held_by.items()}
     tied = _tied(module)
     sources, extra = _sources(expected, weights)
+    config = f"{where / 'config.json'}" if where.is_dir() else "the configuration"
     for name, source in sources.items():
         if source.shape != expected[name] and not _same_numbers(source.shape, expected[name]):
             raise InputError(
-                f"{source.file}: tensor '{source.name}' has shape {source.info.shape}, the "
-                f"configuration asks for {expected[name]}"
+                f"{source.file}: tensor '{source.name}' has shape {source.info.shape}, {config} "
+                f"asks for {expected[name]}: they are not of one model, fetch both again"
             )
+        _check_numbers(source, fractions=kinds[name].is_floating_point)
     held = {alias for name in sources for alias in tied.get(name, (name,))}
     missing = sorted(expected.keys() - held)
     if missing:
         raise InputError(f"{where} lacks {_listed(missing)}: fetch the model's weights again")
     warnings = [f"{where} has tensors that its network does not use: {_listed(extra)}"]
     return sources, warnings if extra else []
+
+
+def _check_numbers(source: Source, *, fractions: bool) -> None:
+    """Raise InputError for whole numbers where a network computes with fractions."""
+    stored = source.info.dtype
+    if stored not in DTYPES or (fractions and stored not in FRACTIONS):
+        raise InputError(
+            f"{source.file}: tensor '{source.name}' holds numbers of type {stored}, expected is "
+            f"one of {', '.join(FRACTIONS)}: such weights are quantised or damaged; fetch the "
+            "model's full weights"
+        )
 
 
 def _sources(expected: Mapping[str, Any], weights: Weights) -> tuple[dict[str, Source], list[str]]:
@@ -257,14 +281,7 @@ def _tied(module: nn.Module) -> dict[str, tuple[str, ...]]:
 def _tensor(raw: bytes, info: TensorInfo) -> torch.Tensor:
     import torch
 
-    kind = {
-        "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
-        "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8,
-        "U8": torch.uint8, "BOOL": torch.bool, "F8_E4M3": torch.float8_e4m3fn,
-        "F8_E5M2": torch.float8_e5m2,
-    }.get(info.dtype)  # fmt: skip
-    if kind is None:
-        raise InputError(f"numbers of type {info.dtype} are not known here")
+    kind = getattr(torch, DTYPES[info.dtype])
     if not raw:  # nothing can be made of no bytes, so its shape has a 0
         return torch.zeros(info.shape, dtype=kind)
     return torch.frombuffer(bytearray(raw), dtype=kind).reshape(info.shape)

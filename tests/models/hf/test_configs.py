@@ -228,7 +228,9 @@ def test_a_class_without_thresholding_or_clipping_does_neither():
     ],
 )
 def test_a_range_or_a_quantile_that_no_run_could_have_is_refused(config):
-    with pytest.raises(InputError, match=r"scheduler: (dynamic|clip_sample).* is out of"):
+    with pytest.raises(
+        InputError, match=r"scheduler_config.json: (dynamic|clip_sample).* is out of"
+    ):
         schedule.read(scheduler("DDIMScheduler", **config), latent=False)
 
 

@@ -1,0 +1,23 @@
+"""Whether the parts of a folder fit their weights, told without loading any.
+
+Each network is built without memory and compared with the headers of its files, each tokenizer is
+held against its text model.
+"""
+
+from __future__ import annotations
+
+from diffview.models.hf import build, text
+from diffview.models.hf.cards import BUILT
+from diffview.models.hf.folder import Folder
+
+
+def check(folder: Folder) -> tuple[str, ...]:
+    """What is unusual about it. Raises InputError for what cannot be run."""
+    notes: list[str] = []
+    for name, part in folder.parts.items():
+        if part.cls in BUILT:
+            notes += build.compared(part)
+        elif name.startswith("tokenizer"):
+            suffix = name.removeprefix("tokenizer")
+            text.words(folder.part(f"text_encoder{suffix}"), part)
+    return tuple(notes)
