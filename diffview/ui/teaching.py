@@ -114,16 +114,14 @@ class Teaching(QObject):
         if not 0 <= number < len(self._lessons):
             return
         chosen = self._lessons[number]
-        try:
-            self.dock.show_lesson(number, chosen, self._lacking)
-        except InputError as error:
-            self._tell(f"{chosen.path}: {error}")
-            return
+        for wrong in self.dock.show_lesson(number, chosen, self._lacking):
+            self._tell(wrong)
         self._window.settings.save(lesson=chosen.name)
 
     @Slot(object)
     def open(self, opened: Lesson) -> None:
         """Show a lesson of one's own: after the others, or in the place of an older reading."""
+        self._store.begunAnew.emit(TOPIC)
         self.show()
         paths = [one.path for one in self._lessons]
         number = paths.index(opened.path) if opened.path in paths else len(paths)

@@ -47,6 +47,12 @@ def test_a_lesson_is_read_block_by_block():
     assert read.setups[0].label == "Half-way"
 
 
+def test_a_mark_of_byte_order_before_the_front_matter_is_no_part_of_it(tmp_path):
+    path = tmp_path / "07-half.md"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
+    assert lesson.read(path).title == "A half-way house"
+
+
 def test_stated_numbers_know_their_setup_their_line_and_their_last_digit():
     read = parsed(GOOD)
     stated = list(read.stated())

@@ -88,6 +88,12 @@ def test_a_formula_that_cannot_be_read_is_refused(qapp):
         math_text.show(QTextDocument(), r"It is $\nothing{x}$.")
 
 
+@pytest.mark.parametrize("braces", ["{" * 5000 + "x" + "}" * 5000, r"\sqrt{" * 300 + "}" * 300])
+def test_a_formula_nested_without_end_is_refused(qapp, braces):
+    with pytest.raises(InputError, match="nested"):
+        math_text.show(QTextDocument(), f"It is ${braces}$.")
+
+
 @pytest.mark.parametrize("one", lesson.every()[0], ids=lambda one: one.name)
 def test_no_formula_is_wider_than_the_dock(qtbot, one):
     prose = [Prose(block.text, "prose") for block in one.blocks if isinstance(block, lesson.Text)]
@@ -319,6 +325,27 @@ def test_a_broken_lesson_is_told_of(session, teaching):
     assert "03-c.md:1: broken" in " ".join(
         label.text() for label in session.window.notices.findChildren(QLabel)
     )
+
+
+def test_a_part_with_a_broken_formula_says_what_and_where_and_the_rest_is_shown(
+    wait, session, teaching, tmp_path
+):
+    own = tmp_path / "mine.md"
+    wrong = (
+        "---\ntitle: Mine\n---\nSound.\n\nA $\\nothing{x}$ b.\n\n```setup Go on\nstep: 1\n```\n"
+    )
+    own.write_text(wrong)
+    session.window.files.open(own)
+    wait(lambda: teaching.dock.title.text() == "Mine")
+    page, place = teaching.dock.page, f"{own}:6"
+    shown = " ".join(label.text() for label in page.findChildren(QLabel))
+    assert place in shown and "unknown command" in shown and place in told(session)
+    assert button(teaching, "Go on").isEnabled()
+    assert teaching.dock.number == 2 == teaching.dock.chooser.currentIndex()
+    own.write_text(wrong.replace("nothing", "sqrt"))
+    session.window.files.open(own)
+    wait(lambda: not page.findChildren(QLabel))
+    assert session.window.notices.isHidden()
 
 
 def test_every_page_that_a_bundled_lesson_turns_to_is_there(session):

@@ -89,15 +89,16 @@ class LessonDock(QDockWidget):
         for place, lesson in enumerate(lessons, 1):
             self.chooser.addItem(f"{place}. {lesson.title}")
 
-    def show_lesson(self, number: int, lesson: Lesson, lacking: Lacking) -> None:
-        """Turn to a lesson. Raises InputError for a formula that cannot be read."""
-        self.page.show_lesson(lesson, lacking)
+    def show_lesson(self, number: int, lesson: Lesson, lacking: Lacking) -> list[str]:
+        """Turn to a lesson; returns what cannot be shown of it."""
+        wrong = self.page.show_lesson(lesson, lacking)
         self.chooser.setCurrentIndex(number)
         self.title.setText(lesson.title)
         self.summary.setText(lesson.summary)
         self.summary.setVisible(bool(lesson.summary))
         self.before.setEnabled(number > 0)
         self.after.setEnabled(number + 1 < self.chooser.count())
+        return wrong
 
     def show_theme(self) -> None:
         """Take over the colours of the present theme."""

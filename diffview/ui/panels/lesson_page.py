@@ -10,6 +10,7 @@ from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import (
     QFrame,
+    QLabel,
     QPushButton,
     QScrollArea,
     QSizePolicy,
@@ -111,18 +112,24 @@ class LessonPage(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._buttons: list[tuple[QPushButton, Setup]] = []
 
-    def show_lesson(self, lesson: Lesson, lacking: Lacking) -> None:
-        """Show a lesson from its top. Raises InputError for a formula that cannot be read."""
-        self._buttons = []
+    def show_lesson(self, lesson: Lesson, lacking: Lacking) -> list[str]:
+        """Show a lesson from its top; returns what cannot be shown, with file and line.
+
+        In the place of a part with a formula that cannot be read stands what is wrong with it.
+        """
+        self._buttons, wrong = [], []
         page = QWidget()
         column = QVBoxLayout(page)
         column.setContentsMargins(0, 4, 6, 12)
         column.setSpacing(10)
         for number, block in enumerate(lesson.blocks):
-            column.addWidget(self._widget(block, number))
+            reason = _wrong(block, lesson)
+            wrong += [reason] if reason else []
+            column.addWidget(_apology(reason) if reason else self._widget(block, number))
         column.addStretch(1)
         self.setWidget(page)
         self.show_lacking(lacking)
+        return wrong
 
     def _widget(self, block: Text | Question | Setup, number: int) -> QWidget:
         match block:
@@ -147,6 +154,25 @@ class LessonPage(QScrollArea):
             reason = lacking(setup)
             button.setEnabled(not reason)
             button.setToolTip(reason or described(setup))
+
+
+def _wrong(block: Text | Question | Setup, lesson: Lesson) -> str:
+    """Why a block cannot be shown and where, "" if it can."""
+    if isinstance(block, Setup):
+        return ""
+    try:
+        math_text.check(block.text)
+    except math_text.Unreadable as error:
+        return f"{lesson.path}:{block.line + error.line}: {error}"
+    return ""
+
+
+def _apology(reason: str) -> QLabel:
+    label = QLabel(f"This part cannot be shown: {reason}")
+    label.setWordWrap(True)
+    label.setProperty("role", "bad")
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    return label
 
 
 def described(setup: Setup) -> str:

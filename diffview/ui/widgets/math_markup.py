@@ -28,6 +28,8 @@ SPACES = {",": 0.17, ";": 0.28, " ": 0.25, "quad": 1.0}
 UPRIGHT = ("mathbb", "mathcal", "mathrm", "operatorname")
 """Drawn as upright letters: there is no other alphabet."""
 ACCENTS = ("hat", "bar", "tilde")
+DEEPEST = 40
+"""Braces within braces; reading and drawing go into each."""
 SPOKEN = {"‖": "norm ", "−": "minus ", "̂": " hat", "∇": "gradient "}
 
 
@@ -95,9 +97,19 @@ Node = Glyphs | Space | Row | Accent | Scripts | Fraction | Root
 @lru_cache(maxsize=512)
 def parse(markup: str) -> Row:
     """The tree of a markup. Raises ValueError naming what it cannot read."""
+    if _depth(markup) > DEEPEST:
+        raise ValueError(f"braces are nested more than {DEEPEST} deep")
     reader = _Reader(markup)
     items = tuple(reader.items(until=""))
     return Row(items)
+
+
+def _depth(markup: str) -> int:
+    depth = deepest = 0
+    for character in markup:
+        depth = max(0, depth + (character == "{") - (character == "}"))
+        deepest = max(deepest, depth)
+    return deepest
 
 
 @dataclass(slots=True)

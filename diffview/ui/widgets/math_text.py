@@ -34,7 +34,17 @@ AROUND = 8.0
 FIRST = 0xE000
 """Formulas wait as private characters while the Markdown around them is read."""
 MOST = 0xF8FF - FIRST
+LONGEST = 60
+"""Letters of a formula that an error repeats."""
 IN_DOLLARS = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", re.DOTALL)
+
+
+class Unreadable(InputError):
+    """A formula that cannot be read; `line` counts from 0 at the top of its Markdown."""
+
+    def __init__(self, text: str, line: int) -> None:
+        super().__init__(text)
+        self.line = line
 
 
 class Formulas(QPyTextObject):
@@ -65,8 +75,14 @@ def _fitting(format: QTextFormat, width: float) -> tuple[Box, QFont]:
     return box, font
 
 
+def check(markdown: str) -> None:
+    """Raise Unreadable for the first formula that cannot be read."""
+    for match in IN_DOLLARS.finditer(markdown):
+        _checked(match)
+
+
 def show(document: QTextDocument, markdown: str) -> None:
-    """Fill a document. Raises InputError for a formula that cannot be read."""
+    """Fill a document. Raises Unreadable for a formula that cannot be read."""
     found: list[tuple[str, bool]] = []
 
     def wait(match: re.Match[str]) -> str:
@@ -88,7 +104,9 @@ def _checked(match: re.Match[str]) -> tuple[str, bool]:
     try:
         parse(markup)
     except ValueError as error:
-        raise InputError(f"the formula ${markup}$ cannot be read: {error}") from error
+        line = match.string.count("\n", 0, match.start())
+        shown = markup if len(markup) <= LONGEST else f"{markup[:LONGEST]}…"
+        raise Unreadable(f"the formula ${shown}$ cannot be read: {error}", line) from error
     return markup, alone
 
 
