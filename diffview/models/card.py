@@ -13,6 +13,8 @@ from diffview.engine.schedules import Schedule
 from diffview.errors import InputError
 
 CARD_VERSION = 1
+KEY = "diffview.card"
+"""Where it stands in a safetensors header."""
 LISTS = ("data_shape", "classes", "value_range", "vocabulary", "picture_shape", "notes")
 FLAGS = ("learned_variance", "whole_times", "latent", "needs_condition", "distilled")
 UNTOLD = (
@@ -189,7 +191,7 @@ def _check_default(name: str, value: object) -> None:
 
 def from_metadata(metadata: Mapping[str, str], where: str) -> ModelCard:
     """The card in a safetensors header. Raises InputError when there is none."""
-    text = metadata.get("diffview.card")
+    text = metadata.get(KEY)
     if text is None:
         raise InputError(
             f"{where} carries no diffview model card, so what its weights mean is unknown; "

@@ -21,7 +21,7 @@ from diffview.models import recent as recents
 from diffview.models.card import ModelCard
 from diffview.models.exact import sets
 from diffview.models.exact.toys import toys
-from diffview.models.hf import hub
+from diffview.models.hf import hub, mistaken
 from diffview.models.hf.folder import INDEX
 
 log = logging.getLogger(__name__)
@@ -146,6 +146,9 @@ def at(path: Path) -> Entry:
 def entry(path: Path, *, bundled: bool = False) -> Entry:
     """The model in the file at `path`. Raises InputError when it cannot be one."""
     header = tensorfile.read_header(path)
+    told = "" if cards.KEY in header.metadata else mistaken.file_told(header.tensors)
+    if told:
+        raise InputError(f"{path} is {told}")
     card = cards.from_metadata(header.metadata, str(path))
     known = replace(card, parameters=header.parameters, weights_sha256=tensorfile.sha256(path))
     return Entry(known, path, bundled)
@@ -182,10 +185,7 @@ def find(name: str) -> Entry:
 
 def _of_folder(path: Path) -> Entry:
     if not folder.holds_pictures(path):
-        raise InputError(
-            f"{path} is a folder: give a .safetensors file with a diffview card in it, or a "
-            "folder of pictures"
-        )
+        raise InputError(f"{path} is {mistaken.folder_told(path)}")
     return Entry(sets.folder_card(path), path, bundled=False)
 
 

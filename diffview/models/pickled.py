@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ from diffview.atomic import replacing
 from diffview.engine import shortage
 from diffview.errors import DiffviewError, InputError
 from diffview.models import memory
-from diffview.models.hf import single
+from diffview.models.hf import mistaken, single
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,6 +28,8 @@ SUFFIXES = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
 STARTS = (b"PK\x03\x04", b"\x80")
 NESTED = ("state_dict", "ema", "model", "module")
 """Where trainers put the weights, the averaged ones before the others."""
+UNREAD = "Unsupported operand"
+"""What the restricted reader says of an instruction that it does not know."""
 MOST_SHARED = 4
 """How often each byte of a file may be in a tensor: some share theirs, such as tied layers."""
 
@@ -84,9 +87,17 @@ def read(path: Path) -> Any:
     _check_room(path)
     try:
         # Trainers keep their arguments as a Namespace, which holds values and does nothing.
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        # What the reader does not understand of another protocol it refuses.
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol")
             return torch.load(path, map_location="cpu", weights_only=True, mmap=False)
     except pickle.UnpicklingError as error:
+        if UNREAD in str(error):
+            raise InputError(
+                f"{path} is a Python pickle of a newer protocol than torch writes, which its "
+                "restricted reader does not know: it was not loaded. Save it again, as "
+                "safetensors or by torch.save as it is, where you trust it"
+            ) from None
         raise InputError(
             f"{path} is a Python pickle that wants {_wanted(path, error)}, which can run code: it "
             "was not loaded. Convert it to safetensors where you trust it"
@@ -155,22 +166,37 @@ def _wanted(path: Path, error: Exception) -> str:
 
 def _tensors_of(value: Any, path: Path) -> dict[str, Tensor]:
     """The tensors of a whole Stable Diffusion, wherever the trainer put them."""
-    import torch
-
     for found in _nested(value):
-        held = {
-            name: tensor
-            for name, tensor in found.items()
-            if isinstance(name, str) and isinstance(tensor, torch.Tensor)
-        }
+        held = named_tensors(found)
         if single.FIRST in held:
-            _check_tensors(held, path)
-            return _without_sharing({name: held[name].contiguous() for name in held})
+            return own_tensors(held, path)
+        told = mistaken.file_told(held)
+        if told:
+            raise InputError(f"{path} is {told}")
     size = memory.gigabytes(path.stat().st_size)
     raise InputError(
         f"{path} ({size}) holds no Stable Diffusion, and nothing in it says of which network it "
         "is: open it in Python with diffview.wrap(network, ...)"
     )
+
+
+def named_tensors(value: Any) -> dict[str, Tensor]:
+    """What `value` holds of tensors by name."""
+    import torch
+
+    pairs = value.items() if isinstance(value, Mapping) else ()
+    return {
+        name: tensor
+        for name, tensor in pairs
+        if isinstance(name, str) and isinstance(tensor, torch.Tensor)
+    }
+
+
+def own_tensors(held: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """The tensors of the file at `path`, ready to be written. Raises InputError for those that
+    are none."""
+    _check_tensors(held, path)
+    return _without_sharing({name: tensor.contiguous() for name, tensor in held.items()})
 
 
 def _nested(value: Any) -> list[Mapping[Any, Any]]:

@@ -16,7 +16,6 @@ from diffview.exporters import job
 from diffview.exporters.job import Progress
 from diffview.exporters.recipe import Recipe
 from diffview.lessons.lesson import Lesson
-from diffview.models import memory
 from diffview.ui import jobs, opening, state
 from diffview.ui.controller import Controller
 from diffview.ui.export_dialog import ExportDialog, ExportRequest
@@ -94,20 +93,20 @@ class Files(QObject):
         self.begunAnew.emit("open")
         self._opening[self._runner.submit(make)] = path
 
-    def _ask_convert(self, path: Path) -> None:
+    def _ask_convert(self, found: PickleFile) -> None:
         """A pickle is not opened as it is: ask whether to make another file of it."""
+        what, made = found.words()
         question = QMessageBox(self._window)
         question.setObjectName("convertQuestion")
         question.setWindowTitle("Convert the checkpoint?")
-        question.setText(f"{path.name} is a Python pickle, which could run code.")
+        question.setText(f"{found.path.name} {what}, which could run code.")
         question.setInformativeText(
-            "diffview runs none of it: it can read the tensors alone, and write them as "
-            f"{path.stem}.safetensors to your models, {memory.gigabytes(path.stat().st_size)}."
+            f"diffview runs none of it: it can read the tensors alone, and write them as {made}."
         )
         question.addButton("Convert", QMessageBox.ButtonRole.AcceptRole)
         question.addButton(QMessageBox.StandardButton.Cancel)
         question.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        question.accepted.connect(lambda: self._convert(path))
+        question.accepted.connect(lambda: self._convert(found.path))
         question.open()
 
     def _convert(self, path: Path) -> None:
@@ -126,7 +125,7 @@ class Files(QObject):
         elif isinstance(opened, Offered):
             self._controller.offer(opened.source)
         elif isinstance(opened, PickleFile):
-            self._ask_convert(opened.path)
+            self._ask_convert(opened)
         elif isinstance(opened, GuideSource):
             self._controller.add_guide(opened)
         elif isinstance(opened, Recipe):

@@ -19,7 +19,7 @@ from diffview.errors import InputError
 from diffview.exporters import carriers, recipe
 from diffview.frames import picture_file
 from diffview.lessons import lesson
-from diffview.models import catalog, facts, hf, pickled, sampling
+from diffview.models import catalog, facts, hf, memory, pickled, sampling
 from diffview.models.catalog import Entry
 from diffview.models.exact import points_file
 from diffview.models.exact.toys import mixture_card
@@ -42,9 +42,19 @@ class PictureFile:
 
 @dataclass(frozen=True, slots=True)
 class PickleFile:
-    """A checkpoint that can only be opened by making another file of it: ask first."""
+    """A checkpoint, or a folder of such, that can only be opened by making another of it: ask."""
 
     path: Path
+
+    def words(self) -> tuple[str, str]:
+        """What it is, and what would be made of it."""
+        if self.path.is_dir():
+            size = sum(file.stat().st_size for file in self.path.glob("*/*.bin"))
+            what, made = "has weights that are Python pickles", f"a folder {self.path.name}"
+        else:
+            size = self.path.stat().st_size
+            what, made = "is a Python pickle", f"{self.path.stem}.safetensors"
+        return what, f"{made} to your models, {memory.gigabytes(size)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +100,10 @@ def open_file(path: Path) -> Iterator[Any]:
 def _folder(path: Path) -> Iterator[Any]:
     if (path / recipe.FILENAME).is_file():
         yield from _with_model(recipe.read(path / recipe.FILENAME))
-    elif hf.is_folder(path) or catalog.is_model(path):
-        yield of_entry(catalog.at(path))
+    elif hf.is_folder(path) and hf.is_pickled(path):
+        yield PickleFile(path)
     else:
-        raise InputError(
-            f"{path} is a folder without {folder.INDEX} (a diffusers model), {recipe.FILENAME} "
-            "(an export) or pictures: give one of those, or a file"
-        )
+        yield of_entry(catalog.at(path))
 
 
 def point_set(path: Path) -> OpenedPoints:
@@ -163,8 +170,9 @@ def own() -> Iterator[Offered]:
 
 
 def converted(path: Path) -> Iterator[Any]:
-    """The tensors of a pickled checkpoint as a file among the models, and that model."""
-    made = pickled.convert(path, catalog.checked_models_folder())
+    """The tensors of a pickled checkpoint or folder among the models, and that model."""
+    convert = hf.convert if path.is_dir() else pickled.convert
+    made = convert(path, catalog.checked_models_folder())
     yield of_entry(catalog.at(made))
 
 

@@ -77,7 +77,7 @@ def test_a_name_that_cannot_be_a_path_is_an_unknown_model_too(one_bundled_model,
 
 
 def test_a_folder_is_refused_and_says_what_to_give(one_bundled_model, tmp_path):
-    with pytest.raises(InputError, match=re.escape(f"{tmp_path} is a folder: give a .safetensor")):
+    with pytest.raises(InputError, match=re.escape(f"{tmp_path} is a folder without model_index")):
         catalog.find(str(tmp_path))
 
 

@@ -200,3 +200,17 @@ def test_the_command_line_tells_a_checkpoint_that_is_not_there_from_an_empty_one
     (tmp_path / "sd.ckpt").touch()
     assert main(["convert", str(tmp_path / "sd.ckpt")]) == 2
     assert "sd.ckpt is empty: fetch it again" in capsys.readouterr().err
+
+
+def test_a_pickle_of_a_newer_protocol_is_refused_without_a_raw_warning(tmp_path, models, recwarn):
+    """torch warns of it on standard error before it refuses."""
+    path = saved(tmp_path, WEIGHTS, pickle_protocol=4)
+    with pytest.raises(InputError, match="of a newer protocol than torch writes"):
+        pickled.convert(path, models)
+    assert not recwarn.list
+
+
+def test_a_lora_is_told_as_what_it_is(tmp_path, models):
+    path = saved(tmp_path, {"lora_unet_mid.lora_up.weight": torch.ones(2)})
+    with pytest.raises(InputError, match=r"sd.ckpt is a LoRA: it changes the weights of a model"):
+        pickled.convert(path, models)

@@ -25,7 +25,7 @@ from diffview import tensorfile
 from diffview.errors import InputError
 from diffview.models import memory
 from diffview.models.card import ModelCard
-from diffview.models.hf import folder, single
+from diffview.models.hf import folder, single, weights
 from diffview.models.hf.folder import Folder
 from diffview.models.memory import Room
 
@@ -90,6 +90,21 @@ def card(path: Path) -> ModelCard:
     read = _read(path)
     described: ModelCard = _family(read).describe(read)
     return described
+
+
+def is_pickled(path: Path) -> bool:
+    """Whether the folder at `path` has weights as Python pickles alone, to be converted first."""
+    return any(map(weights.pickles, _read(path).parts.values()))
+
+
+def convert(path: Path, models: Path) -> Path:
+    """The folder at `path`, whose weights are pickles, as one of safetensors in `models`.
+
+    Raises InputError, DiffviewError.
+    """
+    from diffview.models.hf import unpickling
+
+    return unpickling.convert(_read(path), models)
 
 
 def check(path: Path) -> tuple[str, ...]:

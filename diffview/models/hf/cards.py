@@ -15,7 +15,7 @@ from diffview.errors import InputError
 from diffview.models import hashes, memory
 from diffview.models.card import ModelCard
 from diffview.models.hf import FAMILY, weights
-from diffview.models.hf.folder import CLASSES, Folder, Part, inside
+from diffview.models.hf.folder import BUILT, Folder, Part, inside
 from diffview.models.hf.schedule import Sampling
 
 log = logging.getLogger(__name__)
@@ -27,8 +27,6 @@ MOST_NUMBERS = 2**28
 """Of one sample, or one picture: 9,000 pixels a side in three colours."""
 USUAL_SCALE = 0.18215
 """Rombach et al. 2022: one over the deviation of their autoencoder's latents."""
-BUILT = tuple(cls for cls in CLASSES if "Tokenizer" not in cls)
-"""The classes that have weights."""
 
 
 def card(

@@ -7,8 +7,7 @@ held against its text model.
 from __future__ import annotations
 
 from diffview.models.hf import build, text
-from diffview.models.hf.cards import BUILT
-from diffview.models.hf.folder import Folder
+from diffview.models.hf.folder import BUILT, Folder
 
 
 def check(folder: Folder) -> tuple[str, ...]:

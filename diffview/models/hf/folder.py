@@ -46,6 +46,8 @@ CLASSES: Mapping[str, str] = {
     "T5TokenizerFast": "transformers",
 }
 """The classes that are built -> the library they come from; nothing else is imported."""
+BUILT = tuple(cls for cls in CLASSES if "Tokenizer" not in cls)
+"""The classes that have weights."""
 
 NOT_LOADED = {
     "StableDiffusionSafetyChecker": "stable_diffusion",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from diffview import tensorfile
 from diffview.errors import InputError
-from diffview.models.hf.folder import Part, read_json
+from diffview.models.hf.folder import BUILT, Part, read_json
 from diffview.models.hf.ldm_names import Stored
 from diffview.tensorfile import TensorInfo
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 STEMS = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
-PICKLES = {"diffusers": "diffusion_pytorch_model.bin", "transformers": "pytorch_model.bin"}
+PICKLES = {"diffusers": "diffusion_pytorch_model", "transformers": "pytorch_model"}
 VARIANTS = ("", ".fp16", ".bf16")
 
 FRACTIONS = {
@@ -82,23 +82,41 @@ def find(part: Part) -> Weights:
                 notes.append(f"{part.name}: only the {variant[1:]} weights are here")
             files = (whole,) if whole.is_file() else _shards(part, index)
             return Weights(files, _tensors(files), tuple(notes))
-    if part.file(PICKLES[part.library]).is_file():
+    found = pickles(part)
+    if found:
+        whole = part.path.parent
         raise InputError(
-            f"{part.path} has its weights as a Python pickle ({PICKLES[part.library]}), which can "
-            "run code: fetch the .safetensors, or convert it where you trust it"
+            f"{part.path} has its weights as a Python pickle ({found[0].name}), which can run "
+            f"code: fetch the .safetensors, or let 'diffview convert {whole}' read the tensors "
+            "alone and make a model of them"
         )
     raise InputError(f"{part.path} has no weights: {stem}.safetensors is missing")
 
 
-def _shards(part: Part, index: Path) -> tuple[Path, ...]:
+def pickles(part: Part) -> tuple[Path, ...]:
+    """The part's weights where it has them as Python pickles alone; () where it has others."""
+    if part.cls not in BUILT or part.inside is not None:
+        return ()
+    stem = PICKLES[part.library]
+    if any(part.path.glob(f"{STEMS[part.library]}*.safetensors*")):
+        return ()
+    for variant in VARIANTS:
+        whole = part.file(f"{stem}{variant}.bin")
+        index = part.file(f"{stem}.bin.index{variant}.json")
+        if whole.is_file() or index.is_file():
+            return (whole,) if whole.is_file() else _shards(part, index, ".bin")
+    return ()
+
+
+def _shards(part: Part, index: Path, suffix: str = ".safetensors") -> tuple[Path, ...]:
     table = read_json(index).get("weight_map")
     if not isinstance(table, dict) or not all(isinstance(name, str) for name in table.values()):
         raise InputError(f"{index} is damaged: it has no weight_map")
     files = []
     for name in sorted(set(table.values())):
         file = part.file(name)
-        if file.suffix != ".safetensors":
-            raise InputError(f"{index}: {name} is no .safetensors file")
+        if file.suffix != suffix:
+            raise InputError(f"{index}: {name} is no {suffix} file")
         if not file.is_file():
             raise InputError(f"{file} is missing: {index.name} names it (fetch the model again)")
         files.append(file)
