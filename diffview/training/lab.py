@@ -271,5 +271,7 @@ def _task(recipe: Recipe, order: Order, device: str) -> Any:
     try:
         return recipe.task(device)
     except InputError as error:
-        told = unlabelled.instead(error, order.recipe, order.data)
-        raise InputError(str(told).replace("--data FOLDER", "“Data folder…”")) from None
+        told = str(unlabelled.instead(error, order.recipe, order.data))
+        for name, info in recipes.every().items():
+            told = told.replace(f"'{name}'", f"“{info.title}”")
+        raise InputError(told.replace("--data FOLDER", "“Data folder…”")) from None

@@ -22,6 +22,8 @@ from diffview.ui.workers import JobRunner
 
 Phase = Literal["idle", "opening", "training", "waiting", "paused", "stopped", "done", "failed"]
 OPEN, TRAIN, KEEP, LAST, PUBLISH, SURVEY = "open", "train", "keep", "last", "publish", "survey"
+TOPIC, CHECKPOINT = "training", "checkpoint"
+"""Topics of what is told: of a training, and of its last checkpoint."""
 ONGOING = ("opening", "training", "waiting", "paused")
 """Phases in which a training would be lost if the window closed."""
 
@@ -188,7 +190,7 @@ class TrainingSession(QObject):
         elif isinstance(item, Kept):
             self.kept.emit(item)
         elif isinstance(item, NotKept):
-            self.noticed.emit(Notice(item.text, "warning"))
+            self.noticed.emit(Notice(item.text, "warning", topic=CHECKPOINT))
         elif isinstance(item, Published):
             self.published.emit(item.entry)
 
@@ -213,7 +215,7 @@ class TrainingSession(QObject):
             self._set_phase("idle")
         elif kind == TRAIN:
             self._set_phase("failed")
-        notice = notice_of(error)
+        notice = notice_of(error, TOPIC)
         if kind == LAST:
             self.settled.emit(notice.text)
         else:

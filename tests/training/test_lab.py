@@ -328,7 +328,7 @@ def test_pictures_without_labels_are_refused_by_a_recipe_of_classes(tmp_path):
     pictures = tmp_path / "cats"
     pictures.mkdir()
     Image.new("RGB", (40, 40)).save(pictures / "a.png")
-    with pytest.raises(InputError, match=r"cats is a folder of pictures.*recipe 'folder'"):
+    with pytest.raises(InputError, match=r"cats is a folder of pictures.*recipe “Your own folder"):
         list(labs.start(Order("fashion", data=pictures), tmp_path / "t"))
 
 

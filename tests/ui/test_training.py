@@ -362,6 +362,7 @@ def test_missing_data_are_told_of_and_nothing_is_trained(enter, wait):
 )
 def test_a_training_that_fails_says_so_and_another_can_start(enter, wait, monkeypatch, error):
     session, lab = enter()
+    whole = PointsTask.loss
 
     def broken(task, network, indices, generator):
         raise error
@@ -371,9 +372,27 @@ def test_a_training_that_fails_says_so_and_another_can_start(enter, wait, monkey
     lab.head.start.click()
     wait(lambda: lab.session.phase == "failed")
     assert str(error) in texts(session) and lab.head.status.text().startswith("Failed at step 0")
-    monkeypatch.undo()
+    monkeypatch.setattr(PointsTask, "loss", whole)
     wait(lambda: not lab.desk.jobs.busy)
     assert lab.head.start.isEnabled()
+    lab.head.start.click()
+    wait(lambda: lab.session.phase == "done")
+    assert str(error) not in texts(session), "the next training has begun: that is over"
+
+
+def test_a_training_that_is_gone_on_with_says_whose_pictures_it_is_of(lab, wait, tmp_path):
+    (tmp_path / "cats").mkdir()
+    choose(lab, samples=ENDLESS)
+    lab.order_card.use_data(tmp_path / "cats")
+    lab.head.start.click()
+    wait(lambda: lab._step > 0)
+    lab.head.stop.click()
+    wait(lambda: lab.order_card.offer.kept)
+    lab.order_card.use_data(tmp_path)
+    lab.order_card.begin.setCurrentIndex(lab.order_card.begin.count() - 1)
+    assert lab.order_card.begin.currentText().endswith(" · cats")
+    assert lab.order_card.remark.text() == f"Data: {tmp_path / 'cats'}"
+    assert not lab.order_card.data.isEnabled(), "it keeps the data it was begun with"
 
 
 def test_a_refused_checkpoint_is_told_of_while_it_trains_on(enter, wait, monkeypatch):
@@ -386,6 +405,10 @@ def test_a_refused_checkpoint_is_told_of_while_it_trains_on(enter, wait, monkeyp
     train(lab, wait)
     wait(lambda: lab.session.phase == "done")
     assert "No checkpoint of step 20" in texts(session) and "there is none yet" in texts(session)
+    assert texts(session).count("No checkpoint") == 1
+    monkeypatch.undo()
+    lab.session._settle("stopped")  # tried again
+    wait(lambda: "No checkpoint" not in texts(session))
 
 
 def test_the_curves_survive_both_themes_and_a_smaller_window(lab, wait):

@@ -74,7 +74,7 @@ class Folder:
         found = self._found or folder.look_into(self.folder)
         if len(found) < FEWEST:
             raise InputError(
-                f"{self.folder} holds {len(found)} pictures, at least {FEWEST} are needed to "
+                f"{self.folder} holds {_counted(len(found))}, at least {FEWEST} are needed to "
                 "train on; what a model of so few would say is exact in closed form: open the "
                 "folder as a model instead"
             )
@@ -215,3 +215,7 @@ def _sampled(model: NetworkDenoiser, n: int) -> Tensor:
 def _nearest(pictures: Tensor, train: Tensor) -> float:
     apart = torch.cdist(pictures.flatten(1).cpu(), train) / train.shape[1] ** 0.5
     return round(float(apart.min(dim=1).values.mean()), 4)
+
+
+def _counted(pictures: int) -> str:
+    return "one picture" if pictures == 1 else f"{pictures} pictures"

@@ -157,13 +157,14 @@ class OrderCard(Card):
                 self.begin.addItem(which, (MODEL, entry.path))
             self.begin.insertItem(0, "fresh weights", (NEW, None))
             for kept in offer.kept:
-                self.begin.addItem(f"go on at step {kept.step:,} of {kept.steps:,}", (KEPT, kept))
+                self.begin.addItem(_stopped(kept), (KEPT, kept))
             self.begin.setCurrentIndex(0)
-        self._show_remark()
         self._on_begin()
 
     def _show_remark(self) -> None:
         offer, folder = self.offer, self._data.get(self.recipe.currentData())
+        if self.kept is not None:
+            folder = self.kept.order.data
         needs = f"Needs {offer.info.needs}; takes {offer.info.takes}."
         self.remark.setText(needs if folder is None else f"Data: {folder}")
         self.remark.setToolTip(needs)
@@ -181,8 +182,10 @@ class OrderCard(Card):
                 self.samples.setValue(value.order.samples)
             if kind == KEPT and value.order.learning_rate is not None:
                 self.rate.setValue(value.order.learning_rate)
-        self.rate.setEnabled(kind != KEPT)
+        for widget in (self.rate, self.data):  # a training that is gone on with keeps its own
+            widget.setEnabled(kind != KEPT)
         self.delete.setVisible(kind == KEPT)
+        self._show_remark()
 
     @Slot()
     def _on_data(self) -> None:
@@ -215,6 +218,12 @@ class OrderCard(Card):
             samples=self.samples.value(),
             learning_rate=self.rate.value(),
         )
+
+
+def _stopped(kept: KeptTraining) -> str:
+    """A training to go on with, and whose pictures it is of."""
+    of = "" if kept.order.data is None else f" · {kept.order.data.name}"
+    return f"go on at step {kept.step:,} of {kept.steps:,}{of}"
 
 
 _NUMBERS = (

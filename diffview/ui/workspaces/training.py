@@ -28,7 +28,7 @@ from diffview.ui.panels.watched_panel import WatchedPanel, colours
 from diffview.ui.snapshot_timeline import SnapshotTimeline
 from diffview.ui.state import Activity, Notice
 from diffview.ui.training_questions import Questions
-from diffview.ui.training_session import TrainingSession
+from diffview.ui.training_session import CHECKPOINT, TOPIC, TrainingSession
 from diffview.ui.workspaces import Workspace, workspace
 
 
@@ -92,7 +92,7 @@ class Training(Workspace):
         session.kept.connect(self._on_kept)
         session.published.connect(self._on_published)
         session.settled.connect(self._on_settled)
-        session.noticed.connect(self.desk.store.noticed)
+        session.noticed.connect(self._on_noticed)
         self.snapshots.chosen.connect(self._on_snapshot)
         self.samples.view.sampleSelected.connect(self._on_sample)
         self.watched.placeChanged.connect(self._show_place)
@@ -205,6 +205,8 @@ class Training(Workspace):
                 session.start(self.order_card.order)
 
     def _clear(self) -> None:
+        for topic in (TOPIC, CHECKPOINT):
+            self.desk.store.begunAnew.emit(topic)
         self._begun = self._trained = None
         self.snapshots.clear()
         self.loss.clear()
@@ -322,7 +324,14 @@ class Training(Workspace):
         self.snapshots.add(snapshot)
 
     @Slot(object)
+    def _on_noticed(self, notice: Notice) -> None:
+        """In place of what was told of the same before, so that a full disk is told of once."""
+        self.desk.store.begunAnew.emit(notice.topic)
+        self.desk.tell(notice)
+
+    @Slot(object)
     def _on_kept(self, kept: Kept) -> None:
+        self.desk.store.begunAnew.emit(CHECKPOINT)
         if self.session.phase in ("stopped", "done"):
             self.session.survey()
 
