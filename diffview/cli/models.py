@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import Any
 
+from diffview.cli.report import Report
 from diffview.models import catalog
 from diffview.models import facts as facts_of
 from diffview.models.catalog import Entry
@@ -25,8 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the models, one a line; or one model, a fact a line."""
     if args.model is not None:
-        return _one(catalog.find(args.model), as_json=args.json)
-    entries = (*catalog.bundled(), *catalog.own(), *catalog.recent())
+        with Report():  # gigabytes may be read for their hashes
+            entry = catalog.find(args.model)
+        return _one(entry, as_json=args.json)
+    with Report():
+        entries = (*catalog.bundled(), *catalog.own(), *catalog.recent())
     if args.json:
         for entry in entries:
             print(json.dumps(facts(entry)))

@@ -9,6 +9,9 @@ import sys
 import time
 from typing import Any
 
+from diffview.models import reading
+from diffview.models.reading import Reading
+
 ON_A_TERMINAL = 0.1
 IN_A_LOG = 10.0
 """Seconds between two progress lines, where they overwrite each other and where they pile up."""
@@ -25,9 +28,11 @@ class Report:
         self._last = -math.inf if self._terminal else time.monotonic()
 
     def __enter__(self) -> Report:
+        reading.listen(self._on_reading)
         return self
 
     def __exit__(self, *error: object) -> None:
+        reading.unlisten(self._on_reading)
         self._close_line()
 
     def event(self, name: str, **facts: Any) -> None:
@@ -68,6 +73,10 @@ class Report:
             self._overwrite(line)
         else:
             print(line, file=sys.stderr, flush=True)
+
+    def _on_reading(self, told: Reading) -> None:
+        done, total = (n // 10**6 for n in (told.done, told.total))
+        self.progress(f"reading {told.what}, MB", done, total)
 
     def _overwrite(self, line: str) -> None:
         line = line[: shutil.get_terminal_size().columns - 1]

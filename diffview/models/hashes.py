@@ -5,6 +5,7 @@ What is kept is believed while the file has the same size, time and place on the
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from pathlib import Path
@@ -13,11 +14,13 @@ from typing import Any
 from diffview import places, tensorfile
 from diffview.atomic import replacing
 from diffview.errors import InputError
+from diffview.models import reading
 
 log = logging.getLogger(__name__)
 
 SMALL = 32 * 1024**2
 """Bytes that are hashed sooner than they are looked up."""
+CHUNK = 4 * 1024**2
 MOST = 500
 FILE = "weight-hashes.json"
 
@@ -33,11 +36,23 @@ def sha256(path: Path) -> str:
         known = _known(kept, key, mark)
         if known is not None:
             return known
-        found = tensorfile.sha256(path)
+        found = _hash(path, stat.st_size)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
     _write({**kept, key: [*mark, found]})
     return found
+
+
+def _hash(path: Path, size: int) -> str:
+    hasher = hashlib.sha256()
+    with (
+        path.open("rb") as file,
+        reading.metered(f"{path.parent.name}/{path.name} for its hash", size) as count,
+    ):
+        while chunk := file.read(CHUNK):
+            hasher.update(chunk)
+            count(len(chunk))
+    return hasher.hexdigest()
 
 
 def is_known(path: Path) -> bool:

@@ -29,6 +29,7 @@ from diffview.ui.controller import Controller
 from diffview.ui.dialogs import LEAST_MB, MOST_MB
 from diffview.ui.jobs import ModelSource
 from diffview.ui.log_notices import LogNotices
+from diffview.ui.reading_signs import ReadingSigns
 from diffview.ui.settings import Settings
 from diffview.ui.state import Notice
 from diffview.ui.window import MainWindow
@@ -72,6 +73,8 @@ class Session:
         self.window.closed.connect(self.close)
         self._log_notices = LogNotices(self.window)
         self._log_notices.noticed.connect(self.window.tell)
+        self._reading_signs = ReadingSigns(self.window)
+        self._reading_signs.told.connect(self.window.status.show_reading)
         self.window.library.listed.connect(self._on_listed)
         self._waiting = False
         self._begin(model, run, file)
@@ -144,6 +147,7 @@ class Session:
     def close(self) -> None:
         """Stop every job and join the threads; harmless a second time."""
         self._log_notices.close()
+        self._reading_signs.close()
         self.controller.close()
         for runner in self._runners:
             if runner not in _stuck and not runner.close():

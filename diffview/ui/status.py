@@ -8,8 +8,13 @@ from typing import Any
 from PySide6.QtWidgets import QLabel, QProgressBar, QStatusBar, QWidget
 
 from diffview.engine.trajectory import Trajectory
+from diffview.models.memory import gigabytes
+from diffview.models.reading import Reading
 from diffview.ui.panels.card import describe
 from diffview.ui.state import Activity
+
+PARTS = 1000
+"""Of the bar: bytes are more than it can count."""
 
 
 class StatusBar(QStatusBar):
@@ -17,6 +22,7 @@ class StatusBar(QStatusBar):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._activity = Activity()
         self._build()
 
     def _build(self) -> None:
@@ -47,8 +53,20 @@ class StatusBar(QStatusBar):
         ]
         self.facts.setText("  ·  ".join(part for part in parts if part))
 
+    def show_reading(self, reading: Reading) -> None:
+        """How far a file of a model is read; then what is under way besides."""
+        if reading.over:
+            self.show_activity(self._activity)
+            return
+        self.progress.show()
+        self.progress.setRange(0, PARTS)
+        self.progress.setValue(PARTS * reading.done // reading.total)
+        done, total = gigabytes(reading.done), gigabytes(reading.total)
+        self.remaining.setText(f"reading {reading.what}: {done} of {total}")
+
     def show_activity(self, activity: Activity) -> None:
         """How far the run under way is."""
+        self._activity = activity
         self.progress.setVisible(activity.busy)
         self.progress.setRange(0, activity.total if activity.done else 0)
         self.progress.setValue(activity.done)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from diffview import tensorfile
 from diffview.errors import InputError
+from diffview.models import reading
 from diffview.models.hf.folder import BUILT, Part, read_json
 from diffview.models.hf.ldm_names import Stored
 from diffview.tensorfile import TensorInfo
@@ -145,15 +146,13 @@ def fill(
     sources, warnings = matched(module, weights, where)
     tied, whole = _tied(module), _kept_whole(module, dtype)
     broken = []
-    for file in weights.files:
-        own = {name: source for name, source in sources.items() if source.file == file}
-        for name, stored in _read(file, own):
-            tensor = own[name].of(stored)
-            if not _finite(tensor):
-                broken.append(name)
-            names = tied.get(name, (name,))
-            kept = any(whole & set(alias.split(".")) for alias in names)
-            _assign(module, names, tensor, device, torch.float32 if kept else dtype)
+    for name, stored in _all_read(sources, where):
+        tensor = sources[name].of(stored)
+        if not _finite(tensor):
+            broken.append(name)
+        names = tied.get(name, (name,))
+        kept = any(whole & set(alias.split(".")) for alias in names)
+        _assign(module, names, tensor, device, torch.float32 if kept else dtype)
     if broken:
         warnings.append(f"{where} holds NaN or infinite values in {_listed(broken)}")
     return warnings
@@ -166,6 +165,17 @@ def _kept_whole(module: nn.Module, dtype: torch.dtype) -> set[str]:
     if dtype != torch.float16:
         return set()
     return set(getattr(module, "_keep_in_fp32_modules", None) or ())
+
+
+def _all_read(sources: Mapping[str, Source], where: Path) -> Iterator[tuple[str, torch.Tensor]]:
+    """Each name and its stored tensor, file by file."""
+    total = sum(source.info.end - source.info.start for source in sources.values())
+    with reading.metered(f"the weights of {where.parent.name}/{where.name}", total) as count:
+        for file in sorted({source.file for source in sources.values()}):
+            own = {name: source for name, source in sources.items() if source.file == file}
+            for name, stored in _read(file, own):
+                yield name, stored
+                count(own[name].info.end - own[name].info.start)
 
 
 def _read(file: Path, sources: Mapping[str, Source]) -> Iterator[tuple[str, torch.Tensor]]:
