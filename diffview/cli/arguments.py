@@ -101,6 +101,11 @@ def assignment(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
+def schedule(text: str) -> tuple[str, str]:
+    """The name of a schedule, as the option that it is."""
+    return "schedule", word(text).strip()
+
+
 def curve(text: str) -> tuple[tuple[float, float], ...]:
     """Knots λ:factor between commas, by rising λ."""
     word(text)

@@ -16,6 +16,7 @@ from diffview import atomic, tensorfile
 from diffview.cli import arguments, exporting, guiding
 from diffview.cli.report import Report
 from diffview.engine import inversion, session, spacings
+from diffview.engine.options import SCHEDULE
 from diffview.engine.run import Guide
 from diffview.engine.spec import RunSpec
 from diffview.engine.trajectory import Float32, Trajectory
@@ -62,6 +63,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--spacing",
         metavar="NAME",
         help=f"any of {', '.join(spacings.SPACINGS)} (the model's own)",
+    )
+    parser.add_argument(
+        "--schedule",
+        dest="option",
+        metavar="NAME",
+        type=arguments.schedule,
+        action="append",
+        default=[],
+        help=f"of exact models, any of {', '.join(SCHEDULE.choices)} (own)",
     )
     parser.add_argument(
         "--option",

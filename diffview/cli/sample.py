@@ -14,7 +14,7 @@ from typing import Any
 from diffview.cli import arguments, branching, exporting, guiding
 from diffview.cli.report import Report
 from diffview.engine import beginning, divergence, samplers, session, spacings, twins
-from diffview.engine.options import RUN_OPTIONS
+from diffview.engine.options import RUN_OPTIONS, SCHEDULE
 from diffview.engine.spec import Guidance, RunSpec, declared_options, parse_seeds
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory
 from diffview.errors import DiffviewError, InputError
@@ -73,6 +73,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         type=arguments.word,
         help=f"any of {', '.join(spacings.SPACINGS)} (the model's own)",
+    )
+    group.add_argument(
+        "--schedule",
+        dest="option",
+        metavar="NAME",
+        type=arguments.schedule,
+        action="append",
+        default=[],
+        help=f"of exact models, any of {', '.join(SCHEDULE.choices)} (own)",
     )
     group.add_argument(
         "--seeds",

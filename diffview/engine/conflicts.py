@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from diffview.engine import samplers, spacings
 from diffview.engine.conversions import TO_X0
 from diffview.engine.levels import NoiseLevel
-from diffview.engine.schedules import Flow, Schedule
+from diffview.engine.options import SCHEDULE
+from diffview.engine.schedules import OWN, Flow, Schedule
 from diffview.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Facts:
     conditional: it takes a class or a prompt (text: a prompt); null: it can also do without;
     latent: its samples are no pictures yet; points: they are places of a few numbers. tokens: how
     many it writes, one after the other; 0 where it removes noise. distilled: it is told a scale of
-    guidance.
+    guidance. exact: it is computed from its data, and knows every level of any schedule.
     """
 
     schedule: Schedule
@@ -39,6 +40,7 @@ class Facts:
     tokens: int = 0
     points: bool = False
     distilled: bool = False
+    exact: bool = False
 
 
 NO_START = (
@@ -91,10 +93,12 @@ def kind_conflict(spec: RunSpec, *, by_token: bool) -> str:
 
 def idle(spec: RunSpec, facts: Facts) -> dict[str, str]:
     """The options that do nothing in this recipe, each with its reason."""
+    spec = _by_own_schedule(spec, facts)
     reasons = {
         "rho": spec.spacing != "karras" and "only spacing 'karras' has a ρ",
         "steps_offset": _offset_idle(spec, facts),
         "shift": _shift_idle(spec, facts),
+        "schedule": not facts.exact and "a network knows only the schedule that it was trained on",
         "times": spec.spacing != spacings.LIST and "only spacing 'list' takes typed times",
         "clip_range": spec.option("clip") == "none" and "nothing is clipped",
         "threshold": spec.option("clip") != "threshold" and "only clip=threshold has a quantile",
@@ -110,6 +114,13 @@ def idle(spec: RunSpec, facts: Facts) -> dict[str, str]:
         **_of_one_step(spec, facts),
     }
     return {name: why for name, why in reasons.items() if why and name in spec.declared()}
+
+
+def _by_own_schedule(spec: RunSpec, facts: Facts) -> RunSpec:
+    """The spec without a schedule that a network does not know: nothing else goes by it."""
+    if facts.exact:
+        return spec
+    return replace(spec, options=tuple(o for o in spec.options if o[0] != SCHEDULE.name))
 
 
 def trimmed(spec: RunSpec, facts: Facts) -> RunSpec:
@@ -183,6 +194,11 @@ def _of_guidance(spec: RunSpec, facts: Facts) -> list[str]:
         reasons.append("this model has no 'no condition' input, so it cannot be guided this way")
     if kind == "classifier" and facts.text:
         reasons.append("this model takes a prompt, and a classifier steers to a class: choose cfg")
+    if kind in spec.guidance.NEED_GUIDE and spec.schedule(facts.schedule) != facts.schedule:
+        reasons.append(
+            f"guidance '{kind}' has a second model, which knows its own schedule: choose "
+            f"{SCHEDULE.name}={OWN}"
+        )
     if kind in spec.guidance.NEED_GUIDE and not spec.guidance.guide:
         reasons.append(f"guidance '{kind}' needs a second model: name its guide")
     if kind not in spec.guidance.NEED_GUIDE and spec.guidance.guide:
@@ -244,11 +260,12 @@ def _rederive_idle(spec: RunSpec) -> str:
 def _offset_idle(spec: RunSpec, facts: Facts) -> str:
     if spec.spacing != "leading":
         return "only spacing 'leading' has an offset"
-    return "" if facts.schedule.discrete else "this model's times are not counted"
+    discrete = spec.schedule(facts.schedule).discrete
+    return "" if discrete else "this model's times are not counted"
 
 
 def _shift_idle(spec: RunSpec, facts: Facts) -> str:
-    if not isinstance(facts.schedule, Flow):
+    if not isinstance(spec.schedule(facts.schedule), Flow):
         return "only the times of a flow are shifted"
     by_time = spec.spacing in spacings.BY_TIME
     return "" if by_time else f"spacing '{spec.spacing}' does not go by time"

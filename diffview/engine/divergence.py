@@ -55,7 +55,12 @@ def _spread(spec: RunSpec, schedule: Schedule, levels: Sequence[NoiseLevel]) -> 
     info = samplers.find(spec.sampler)
     start: Any = math.hypot(levels[0].alpha, levels[0].sigma)
     *_, end = info.generate(
-        _denoise, start, levels, _no_noise, **info.lent(schedule), **spec.sampler_options()
+        _denoise,
+        start,
+        levels,
+        _no_noise,
+        **info.lent(spec.schedule(schedule)),
+        **spec.sampler_options(),
     )
     return abs(float(end.x_t))
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from diffview.engine.schedules import OWN, SCHEDULES
 from diffview.errors import InputError
 
 Value = float | int | bool | str
@@ -223,6 +224,17 @@ TIMES = Option(
     help="The times of spacing 'list', falling, one for each step: 900, 500, 100.",
     source="diffview",
 )
+SCHEDULE = Option(
+    name="schedule",
+    title="Schedule",
+    default=OWN,
+    choices=(OWN, *SCHEDULES),
+    help="How noise grows with t. A model that is computed from its data is exact at every level, "
+    "so any will do; a network knows the one that it was trained on.",
+    source="Ho et al. 2020 (linear); Rombach et al. 2022 (scaled_linear); Nichol & Dhariwal 2021 "
+    "(cosine); Xu et al. 2022 (sigmoid_beta); Jabri et al. 2022 (sigmoid_alphabar); Liu et al. "
+    "2022 (flow); Karras et al. 2022 (edm)",
+)
 NOISE_PATH = Option(
     name="noise_path",
     title="Noise",
@@ -266,6 +278,7 @@ RUN_OPTIONS = (
     RHO,
     SHIFT,
     TIMES,
+    SCHEDULE,
     NOISE_PATH,
     DISTILLED_SCALE,
     COMPAT,

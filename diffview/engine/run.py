@@ -74,7 +74,7 @@ def run(
         return to_device(draw(i), x.device, x.dtype)
 
     info, options = samplers.find(spec.sampler), spec.sampler_options()
-    options |= info.lent(denoiser.schedule)
+    options |= info.lent(spec.schedule(denoiser.schedule))
     if start is None:
         x = _initial(denoiser, spec, levels[0], init_noise)
         steps = info.generate(denoise, x, levels, fresh_noise, **options)
@@ -163,7 +163,7 @@ def _initial(
 ) -> Tensor:
     if init_noise is None:
         z = noise.initial_noise(spec.seeds, denoiser.data_shape).to(denoiser.device)
-        return z * compat.initial_std(spec, denoiser.schedule, start)
+        return z * compat.initial_std(spec, spec.schedule(denoiser.schedule), start)
     return _placed(init_noise, denoiser, spec)
 
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -343,6 +343,16 @@ def named(name: str, T: int = 1000, *, zero_snr: bool = False) -> Schedule:
     return Flow() if name == "flow" else Edm()
 
 
+def chosen(name: str, own: Schedule) -> Schedule:
+    """The schedule that a run asks for by `name`: OWN is the model's own."""
+    return own if name == OWN else _standard(name)
+
+
+@lru_cache
+def _standard(name: str) -> Schedule:
+    return named(name)
+
+
 def discrete(name: str, T: int = 1000, *, zero_snr: bool = False) -> Discrete:
     """The discrete schedule called `name`, a key of BETAS."""
     if not 1 <= T <= MAX_TIMES:
@@ -500,3 +510,6 @@ BETAS: dict[str, Callable[[int], Float64]] = {
 """Discrete schedule -> its betas (T,)."""
 
 SCHEDULES = (*BETAS, "flow", "edm")
+
+OWN = "own"
+"""In a schedule's stead: that of the model."""

@@ -15,9 +15,9 @@ from diffview.engine import compat, next_token, origin, samplers, spacings
 from diffview.engine.conflicts import Facts, conflicts, idle, trimmed
 from diffview.engine.finishing import Finish
 from diffview.engine.levels import NoiseLevel
-from diffview.engine.options import CLIP_RANGE, RUN_OPTIONS, Option, Value, numbers
+from diffview.engine.options import CLIP_RANGE, RUN_OPTIONS, SCHEDULE, Option, Value, numbers
 from diffview.engine.origin import Origin
-from diffview.engine.schedules import Schedule
+from diffview.engine.schedules import Schedule, chosen
 from diffview.errors import InputError
 
 __all__ = [
@@ -121,14 +121,19 @@ class RunSpec:
         """What goes to the sampler's generator as keywords."""
         return {o.name: self.option(o.name) for o in samplers.find(self.sampler).options}
 
+    def schedule(self, own: Schedule) -> Schedule:
+        """The schedule that this run goes by, on a model whose own is `own`."""
+        return chosen(str(self.option(SCHEDULE.name)), own)
+
     def levels(self, schedule: Schedule) -> tuple[NoiseLevel, ...]:
-        """The N + 1 levels of this run in a model's schedule, the last one CLEAN.
+        """The N + 1 levels of this run on a model of this schedule, the last one CLEAN.
 
         Raises InputError when the schedule has no such N levels. A run that writes token by token
         has no schedule: its levels tell how many tokens are missing.
         """
         if self.by_token:
             return next_token.levels(self.n_steps)
+        schedule = self.schedule(schedule)
         if self.option("compat") == "diffusers":
             return compat.levels(
                 schedule,

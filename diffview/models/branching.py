@@ -400,8 +400,8 @@ def _check(spec: RunSpec, card: ModelCard, k: int, *, other_seeds: bool) -> None
         parent = spec.origin.parent
         if spec.levels(card.schedule) != parent.levels(card.schedule):
             raise InputError(
-                "a branch stays on the levels of the run it leaves: spacing, its options and "
-                "compat cannot be changed on the way"
+                "a branch stays on the levels of the run it leaves: schedule, spacing, its "
+                "options and compat cannot be changed on the way"
             )
     if other_seeds and not adds_noise(spec, card):
         raise InputError(

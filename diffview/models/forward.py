@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from diffview.models.network import NetworkDenoiser
 
 MOST_PLACES = 1000
-ON_THE_WAY = ("steps_offset", "rho", "shift", "times", "noise_path", "compat")
+ON_THE_WAY = ("schedule", "steps_offset", "rho", "shift", "times", "noise_path", "compat")
 """The options of every run that say which steps it takes, and how; all others have a say in what
 one step makes of its state."""
 

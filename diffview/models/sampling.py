@@ -61,6 +61,9 @@ WRAPPED = "wrapped"
 """The family, and where it has no other the id, of a network of this Python process: never
 clipped unless asked."""
 
+EXACT = ("mixture", "pictures")
+"""The families that are computed from their data."""
+
 Label = str | int | Sequence[str | int] | None
 Prompt = str | Sequence[str] | None
 
@@ -161,6 +164,7 @@ def facts_of(card: ModelCard, *, guidable: bool = True) -> Facts:
         tokens=card.tokens,
         points=len(card.data_shape) == 1 and not (card.latent or card.by_token),
         distilled=card.distilled,
+        exact=card.family in EXACT,
     )
 
 

@@ -18,7 +18,7 @@ from diffview.ui import state
 from diffview.ui.state import Choices
 
 FEW = 4
-OTHER_LEVELS = ("spacing", "compat")
+OTHER_LEVELS = ("schedule", "spacing", "compat")
 """What a branch cannot choose, which stays on the levels of the run it leaves."""
 
 
@@ -137,7 +137,7 @@ def _others(choices: Choices, card: ModelCard) -> Iterator[tuple[str, str, Choic
     for spacing in SPACINGS:
         if spacing == LIST != choices.spacing:  # which will begin with times of its own
             noisiest = replace(choices, spacing=LIST, n_steps=1)
-            yield "spacing", LIST, noisiest.with_option("times", card.schedule.span[1])
+            yield "spacing", LIST, noisiest.with_option("times", choices.schedule(card).span[1])
         elif spacing != choices.spacing:
             yield "spacing", spacing, replace(choices, spacing=spacing)
     for name, option in declared_options(choices.sampler).items():

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal, Slot
 
 from diffview.engine.levels import CLEAN, NoiseLevel
+from diffview.engine.options import SCHEDULE
+from diffview.engine.schedules import OWN, Schedule
 from diffview.engine.spec import RunSpec
 from diffview.engine.trajectory import StepRecord, Trajectory
 from diffview.errors import InputError
@@ -47,6 +49,7 @@ class Question:
     label: int | None
     gamma: float
     window: Window
+    schedule: Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +87,14 @@ class Fields:
         self._kept: OrderedDict[Any, Any] = OrderedDict()
         self._answers: OrderedDict[Question, Answer] = OrderedDict()
 
-    def guided(self, source: ModelSource, grid: Any, level: NoiseLevel, label: int | None) -> Any:
-        """The guided field of a model; a known one is not computed again."""
+    def guided(self, asked: Question, grid: Any) -> Any:
+        """The guided field that is asked about; a known one is not computed again."""
         from diffview.models.exact.plane import guided_field
 
-        key = (source, grid, level, label)  # itself: the id of one that is gone is used again
+        source, about = asked.source, (asked.level, asked.label, asked.schedule)
+        key = (source, grid, *about)  # itself: the id of one that is gone is used again
         if key not in self._kept:
-            self._kept[key] = guided_field(source.model(), grid, level, label)
+            self._kept[key] = guided_field(source.model(), grid, *about)
             while len(self._kept) > KEPT_FIELDS:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
@@ -109,7 +113,7 @@ class Fields:
             yield self._answers[asked]
             return
         try:
-            field = self.guided(asked.source, grid_of(asked.window), asked.level, asked.label)
+            field = self.guided(asked, grid_of(asked.window))
             answer = self._answers[asked] = Answer(asked, draw(field, asked.gamma))
             while len(self._answers) > KEPT_ANSWERS:
                 self._answers.popitem(last=False)
@@ -136,6 +140,13 @@ class Fields:
             part.score[0, 0],
             None if part.log_p is None else float(part.log_p[0, 0]),
         )
+
+
+def _scaled(window: Window, to: NoiseLevel, of: NoiseLevel) -> Window:
+    """Where the x_t of a window lie at another level of the same noise."""
+    by = to.alpha / of.alpha
+    low, high = ((x * by, y * by) for x, y in (window.low, window.high))
+    return Window(low, high)
 
 
 class PlaneLab(QObject):
@@ -228,6 +239,26 @@ class PlaneLab(QObject):
         levels = forward.places(source.card.schedule)
         return min(levels, key=lambda level: abs(level.lam - START_LAM))
 
+    def question(self, source: ModelSource, window: Window) -> Question:
+        """What is asked of a model about a part of the plane, as things are."""
+        own, spec = source.card.schedule, self.spec
+        schedule = own if spec is None else spec.schedule(own)
+        return Question(source, self.level, self.label, self.gamma, window, schedule)
+
+    @property
+    def own_level(self) -> NoiseLevel:
+        """The level of this noise in the model's own schedule."""
+        level, spec = self.level, self.spec
+        if spec is None or self.source is None or spec.option(SCHEDULE.name) == OWN:
+            return level
+        return self.source.card.schedule.at_ratio(level.ratio)
+
+    def own_question(self, source: ModelSource, window: Window) -> Question:
+        """The same at this noise in the model's own schedule, which a network has learned."""
+        asked, level = self.question(source, window), self.own_level
+        where = _scaled(window, level, asked.level) if asked.level.alpha > 0 else window
+        return replace(asked, level=level, schedule=source.card.schedule, window=where)
+
     @property
     def label(self) -> int | None:
         """The class, where there is one for all samples."""
@@ -270,7 +301,7 @@ class PlaneLab(QObject):
         source = self.source
         if source is None or self.window is None:
             return
-        asked = Question(source, self.level, self.label, self.gamma, self.window)
+        asked = self.question(source, self.window)
         self._wanted = asked
         known = self.fields.known(asked)
         if self.answer is not None and self.answer.asked == asked:
@@ -295,7 +326,7 @@ class PlaneLab(QObject):
             return
         reach = 1e-6
         window = Window((x - reach, y - reach), (x + reach, y + reach))
-        asked = Question(source, self.level, self.label, self.gamma, window)
+        asked = self.question(source, window)
         self._place_box.put(lambda: self.fields.place(asked))
 
     # -- particles --------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal, Slot
 
+from diffview.engine.options import SCHEDULE
+from diffview.engine.schedules import OWN
 from diffview.errors import InputError
 from diffview.ui.jobs import ModelSource
 from diffview.ui.mailbox import Mailbox
@@ -126,7 +128,7 @@ class Learning(QObject):
         lab, model, source = self._lab, self.model, self._lab.source
         if model is None or source is None or source is not self._of or lab.window is None:
             return
-        asked = Question(source, lab.level, lab.label, lab.gamma, lab.window)
+        asked = lab.own_question(source, lab.window)
         self._box.put(lambda: _compared(lab, asked, model))
 
     @Slot(object)
@@ -144,6 +146,10 @@ class Learning(QObject):
 
         plain = replace(spec, seeds=(0,), origin=None)
         if spec.guidance.kind not in ("none", "cfg"):
+            return
+        if spec.option(SCHEDULE.name) != OWN:  # of which the network has learned nothing
+            self.particles = None
+            self.followed.emit()
             return
         coming = self._coming = particles(plain, FOLLOWED)
         self._last_followed = time.monotonic()
@@ -187,7 +193,7 @@ def _compared(lab: PlaneLab, asked: Question, model: Any) -> Iterator[Compared]:
     if asked.level.sigma <= 0:  # the estimate of clean data is the data: there is no error
         return
     grid = grid_of(asked.window, CELLS)
-    exact = lab.fields.guided(asked.source, grid, asked.level, asked.label)
+    exact = lab.fields.guided(asked, grid)
     learned = guided_field(model, grid, asked.level, asked.label)
     yield Compared(
         asked,

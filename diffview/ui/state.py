@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from diffview.engine import compat, samplers
-from diffview.engine.options import CLIP, CLIP_RANGE, RUN_OPTIONS, Value, numbers
+from diffview.engine.options import CLIP, CLIP_RANGE, RUN_OPTIONS, SCHEDULE, Value, numbers
+from diffview.engine.schedules import Schedule, chosen
 from diffview.engine.spacings import LIST
 from diffview.engine.spec import (
     Condition,
@@ -53,6 +54,11 @@ class Choices:
         """The chosen value of an option, else its default; also of those this sampler lacks."""
         declared = {option.name: option for option in RUN_OPTIONS} | declared_options(self.sampler)
         return dict(self.options).get(name, declared[name].default)
+
+    def schedule(self, card: ModelCard) -> Schedule:
+        """The schedule that a run goes by: a network has no other than its own."""
+        exact = card.family in sampling.EXACT
+        return chosen(str(self.option(SCHEDULE.name)), card.schedule) if exact else card.schedule
 
     @property
     def by_token(self) -> bool:

@@ -1,12 +1,14 @@
 """Models without weights from the command line: sampled, guided, saved, verified, exported."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from diffview.cli import main
+from diffview.engine import session
 
 QUICK = ["--steps", "4", "--seeds", "0-2"]
 
@@ -20,6 +22,28 @@ def test_a_distribution_is_sampled_saved_and_replayed_to_the_last_bit(name, tmp_
     told = capsys.readouterr()
     assert "equal: all 5 recorded steps replay to the last bit" in told.out
     assert "the weights are the same" in told.err
+
+
+def test_an_exact_model_goes_by_any_schedule_and_is_replayed_by_it(tmp_path, capsys):
+    path = str(tmp_path / "run.dvsession")
+    flags = ["--schedule", "edm", "--spacing", "karras", "--steps", "18", "--sampler", "heun"]
+    assert main(["sample", "--model", "moons", *flags, "--session", path]) == 0
+    run, _ = session.load(Path(path))
+    times = [record.level.t for record in run]
+    # Karras et al. 2022, table 1 and eq. 5: sigma from 80 to 0.002, rho 7, 18 steps.
+    published = [80, 57.5860, 40.7856, 28.3746, 19.3525, 12.9101]
+    np.testing.assert_allclose(times[:6], published, rtol=1e-5)
+    assert times[17] == pytest.approx(0.002)
+    assert main(["verify", path]) == 0
+    assert "equal: all 19 recorded steps" in capsys.readouterr().out
+
+
+def test_a_network_is_asked_by_no_other_schedule_than_its_own(tmp_path, capsys):
+    out = str(tmp_path / "run.dvsession")
+    assert main(["sample", "--model", "fashion", "--schedule", "flow", "--session", out]) == 2
+    assert "a network knows only the schedule" in capsys.readouterr().err
+    assert main(["sample", "--model", "moons", "--schedule", "bent", "--session", out]) == 2
+    assert "schedule = bent is not one of own, linear" in capsys.readouterr().err
 
 
 def test_a_run_of_points_is_exported_as_one_picture_of_all(tmp_path):

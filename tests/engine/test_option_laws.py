@@ -21,6 +21,7 @@ CHANGED = {
     "steps_offset": 3,
     "rho": 3.0,
     "shift": 3.0,
+    "schedule": "cosine",
     "times": "0.9, 0.7, 0.5, 0.1",
     "noise_path": "brownian",
     "distilled_scale": 8.0,

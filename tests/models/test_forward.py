@@ -142,6 +142,12 @@ def test_an_option_acts_on_the_estimate_as_on_a_run_that_begins_there(distilled,
     assert not np.allclose(without.x0_hat, again.x0_hat), "the option does something here"
 
 
+def test_another_schedule_of_the_run_has_no_say_in_what_is_noised_by_the_model_s_own(model):
+    level = model.card.schedule.level(321)
+    asked = forward.one_step_spec(RunSpec("m", options=(("schedule", "edm"),)), level)
+    assert asked.levels(model.card.schedule)[0] == level
+
+
 def test_options_of_the_sampler_have_no_say_but_clipping_has():
     options = (("churn", 0.3), ("clip", "clamp"), ("noise_path", "brownian"))
     spec = RunSpec("toy", sampler="euler_churn", options=options)

@@ -1,5 +1,7 @@
 """Every knob in the real window: usable where it makes sense, else greyed out with the reason."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QObject
@@ -7,6 +9,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QWidget
 
 from diffview.engine import samplers, spacings
+from diffview.engine.schedules import CONTINUOUS_STEPS
 
 FLOW = {"schedule": "flow"}
 
@@ -99,6 +102,28 @@ def test_a_flow_is_shifted_and_goes_by_its_own_samplers(chosen):
     assert "not counted" in reason(session, "steps_offset") or "leading" in reason(
         session, "steps_offset"
     )
+
+
+def test_what_is_exact_goes_by_any_schedule_and_a_network_by_its_own(make_session, make_model):
+    model = make_model()
+    session = make_session(model, shown=False)
+    assert "a network knows only the schedule" in reason(session, "schedule")
+    model.card = dataclasses.replace(model.card, id="exact", family="pictures")
+    session = make_session(model, shown=False)
+    controller, panel = session.controller, session.window.sampling_panel
+    controller.request_run = lambda *_, **__: None
+    assert reason(session, "schedule") == ""
+    choice = knob(session, "schedule")
+    choice.setCurrentIndex(choice.findText("Edm"))
+    assert controller.spec.option("schedule") == "edm" and panel.steps.most == CONTINUOUS_STEPS
+    # Karras et al. 2022: sigma from 80 to 0.002.
+    assert session.window.guidance_panel.curve._span == pytest.approx((-np.log(80), np.log(500)))
+    panel.steps.setValue(2000)
+    assert controller.spec.n_steps == 2000 and panel.warning.isHidden()
+    controller.choose_option("schedule", "linear")
+    assert "2000 steps cannot be taken" in panel.warning.text()
+    controller.undo()
+    assert controller.spec.option("schedule") == "edm" and panel.warning.isHidden()
 
 
 def test_noise_is_an_option_of_samplers_that_add_some(chosen):

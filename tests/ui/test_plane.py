@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QApplication, QLabel
 from diffview.engine import schedules
 from diffview.engine.spec import Guidance
 from diffview.errors import InputError
+from diffview.frames.plane import Window
 from diffview.models import catalog, sampling
 from diffview.models.exact.grid import Grid
 from diffview.models.exact.mixture import points
@@ -25,10 +26,10 @@ from diffview.ui.panels.plane_explore import faint_steps
 from diffview.ui.panels.plane_guidance import Sampled
 from diffview.ui.panels.plane_guidance import words_of as gap_words
 from diffview.ui.plane_gaps import asked_gamma, varies
-from diffview.ui.plane_lab import Fields
+from diffview.ui.plane_lab import Fields, Question
 from diffview.ui.views.cost_bars import BEYOND, costs, words_of
 
-STEPS, GAMMA = 6, 3.0
+STEPS, GAMMA = 6, 2.5
 TOY = "mixture"
 
 
@@ -38,6 +39,7 @@ def opened(make_session, wait):
     session = make_session()
     controller, central = session.controller, session.window.central
     controller.choose_steps(STEPS)
+    controller.choose_guidance(GAMMA)  # and not the usual one, which is each model's own
     central.go_to("plane")
     page = central.current
     page.lab.count = 1000
@@ -358,7 +360,9 @@ def test_a_field_is_of_the_model_it_is_asked_of_also_where_another_one_is_gone()
         made[place] = MixtureDenoiser(mixture_card(data, "one", "One", ""), data)
     for place, model in made.items():  # a new source lies where the last one lay
         source = ModelSource(model.card, lambda _, model=model: model)
-        score = fields.guided(source, grid, level, None).at(0.0).score
+        window = Window((-1, -1), (1, 1))
+        asked = Question(source, level, None, 0.0, window, model.schedule)
+        score = fields.guided(asked, grid).at(0.0).score
         expected = (level.alpha * np.array([place, 0.0]) - grid.points()) / noisy
         np.testing.assert_allclose(score.reshape(-1, 2), expected, rtol=1e-9)
         del source, score

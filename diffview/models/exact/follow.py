@@ -60,13 +60,14 @@ def _steps(
     condition = conditions.condition_of(model, mine)
     denoise = bound(model, mine, condition, guide)
     info, levels = samplers.find(spec.sampler), spec.levels(model.schedule)
+    schedule = spec.schedule(model.schedule)
     random = torch.Generator().manual_seed(seed)
 
     def noise(i: int) -> torch.Tensor:
         return torch.randn(size, 2, generator=random).to(model.device)
 
-    x = noise(0) * compat.initial_std(mine, model.schedule, levels[0])
-    options = spec.sampler_options() | info.lent(model.schedule)
+    x = noise(0) * compat.initial_std(mine, schedule, levels[0])
+    options = spec.sampler_options() | info.lent(schedule)
     return info.generate(denoise, x, levels, noise, **options)
 
 

@@ -88,9 +88,15 @@ class GuidedField:
 
 @torch.no_grad()
 def guided_field(
-    model: Denoiser, grid: Grid, level: NoiseLevel, label: int | None = None
+    model: Denoiser,
+    grid: Grid,
+    level: NoiseLevel,
+    label: int | None = None,
+    schedule: Schedule | None = None,
 ) -> GuidedField:
     """The field of a model of points at any level, under a label if one is given.
+
+    schedule: the one that the level is of, and by whose time things flow; the model's own if None.
 
     Raises InputError where there is none: without noise, for a network or points without width.
     """
@@ -98,7 +104,7 @@ def guided_field(
         raise InputError(f"a plane needs samples of shape (2,), not {tuple(model.data_shape)}")
     free = _part(model, grid, level, None)
     given = None if label is None else _part(model, grid, level, label)
-    return GuidedField(grid, level, model.schedule, free, given)
+    return GuidedField(grid, level, schedule or model.schedule, free, given)
 
 
 def _part(model: Denoiser, grid: Grid, level: NoiseLevel, label: int | None) -> Part:

@@ -71,6 +71,7 @@ class GuidancePanel(Card):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("GUIDANCE γ", parent)
         self._guided = True
+        self._card: ModelCard | None = None
         self._meaning = self._points_for = ""
         self._pause = QTimer(self, singleShot=True, interval=PAUSE_MS)
         self._build()
@@ -189,9 +190,8 @@ class GuidancePanel(Card):
     # -- showing ------------------------------------------------------------------------------
 
     def show_model(self, card: ModelCard) -> None:
-        """The noise levels that the curve spans."""
-        least, most = (card.schedule.level(t).lam for t in reversed(card.schedule.span))
-        self.curve.show_span(least, most)
+        """Whose noise levels the curve spans."""
+        self._card = card
 
     def show_guides(self, cards: Sequence[ModelCard]) -> None:
         """Offer these second models; which of them fits, `show_state` says."""
@@ -242,6 +242,9 @@ class GuidancePanel(Card):
         self.guide.setVisible(choices.guidance_kind in Guidance.NEED_GUIDE)
 
     def _show_curve(self, choices: Choices) -> None:
+        if self._card is not None:
+            schedule = choices.schedule(self._card)
+            self.curve.show_span(*(schedule.level(t).lam for t in reversed(schedule.span)))
         self.curve.show_curve(choices.curve)
         low, high = numbers(choices.option("interval")) or (0.0, math.inf)
         # Above `low` and up to `high` in σ/α is below -log(low) and from -log(high) on in λ.

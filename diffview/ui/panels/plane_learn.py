@@ -193,7 +193,7 @@ class LearnPage(PlanePage):
         """The step that is looked at."""
         super().show_step()
         lab = self.lab
-        self.by_level.show_cursor(lab.level.t)
+        self.by_level.show_cursor(lab.own_level.t)
         if self._front:
             self.learning.ask()
             known = self.learning.particles

@@ -99,6 +99,7 @@ class SamplingPanel(Card):
         self._knobs: dict[str, Knob] = {}
         self._shown_for = ""
         self._held_back = ""
+        self._card: ModelCard | None = None
         self._own: dict[str, Value] = {}
         self._build()
         self._connect()
@@ -183,8 +184,8 @@ class SamplingPanel(Card):
         self.seedsRequested.emit(self.seed.seed(), self.samples.value())
 
     def show_model(self, card: ModelCard) -> None:
-        """As many steps as the model's schedule has times, or tokens; the samplers of its kind."""
-        self.steps.show_most(card.tokens or card.schedule.T)
+        """The samplers of the model's kind, and what is its own."""
+        self._card = card
         self._own = sampling.range_of(card)
         infos = samplers.by_token() if card.by_token else samplers.every()
         with silent(self.sampler):
@@ -198,6 +199,8 @@ class SamplingPanel(Card):
         outlook = outlook or Outlook()
         if choices.sampler != self._shown_for:
             self._rebuild_knobs(choices.sampler)
+        if self._card is not None:
+            self.steps.show_most(self._card.tokens or choices.schedule(self._card).T)
         with silent(self.sampler, self.steps, self.spacing, self.seed, self.samples):
             self.sampler.setCurrentIndex(self.sampler.findData(choices.sampler))
             self.steps.setValue(choices.n_steps)

@@ -116,6 +116,14 @@ def test_the_flow_of_a_rectified_flow_is_data_minus_noise(exact_model, uneven_mi
     np.testing.assert_allclose(made.flow(0.0), x0_hat - eps, rtol=1e-9, atol=1e-9)
 
 
+def test_by_another_schedule_things_flow_by_its_time(exact_model, uneven_mixture):
+    """By sigma the flow is dx/dsigma = (x - D) / sigma: Karras et al. 2022, eq. 1 and 3."""
+    model, edm = exact_model(uneven_mixture()), schedules.edm()
+    made = guided_field(model, GRID, edm.level(2.5), schedule=edm)
+    slope = (made.places - made.x0_hat(0.0)) / 2.5
+    np.testing.assert_allclose(made.flow(0.0), -slope, rtol=1e-9, atol=1e-12)
+
+
 def test_the_estimate_is_the_weighted_mean_of_the_data(exact_model):
     data = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
     model = exact_model(points(data))
