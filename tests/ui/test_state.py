@@ -94,7 +94,7 @@ def test_on_another_model_what_fits_is_kept_and_the_rest_is_its_default():
 
 
 def test_a_scale_that_nobody_chose_becomes_the_next_models_own():
-    old, new = card("old", defaults={"guidance": 3}), card("new", defaults={"guidance": 2})
+    old, new = card("old", guidance=3), card("new", guidance=2)
     choices = state.defaults(old)
     assert state.adapted(choices, new, old).guidance_scale == 2
     chosen = dataclasses.replace(choices, guidance_scale=5.0)
