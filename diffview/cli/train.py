@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from diffview.cli import arguments
@@ -170,7 +171,7 @@ def _train(job: Job, teller: _Teller, stop: threading.Event) -> bool:
         else:
             teller.progress(event)
         if stop.is_set():
-            teller.saved(job.save())
+            teller.saved(job.keep())
             return False
     return True
 
@@ -201,6 +202,9 @@ def _interrupts() -> Iterator[threading.Event]:
     def on_interrupt(number: int, frame: FrameType | None) -> None:
         stop.set()
         signal.signal(signal.SIGINT, before)
+        # Not by print(): the step that is interrupted may be in the middle of one.
+        with suppress(OSError):
+            os.write(2, b"\nstopping after this step; a second interrupt ends it at once\n")
 
     signal.signal(signal.SIGINT, on_interrupt)
     try:

@@ -111,16 +111,20 @@ class Job:
 
     def save(self) -> Saved:
         """Write the checkpoint, then a sample sheet. Raises DiffviewError if the disk refuses."""
-        step, path = self.trainer.step, self.plan.checkpoint
-        with self._disk_may_refuse(path):
-            self.trainer.save(path)
+        saved = self.keep()
         picture = self.recipe.sheet(self.trainer.averaged, self.device)
         if picture is None:
-            return Saved(step, path, None)
-        target = self.plan.sheets / f"step_{step:06d}.png"
+            return saved
+        target = self.plan.sheets / f"step_{saved.step:06d}.png"
         with self._disk_may_refuse(target):
             sheet.write(target, picture)
-        return Saved(step, path, target)
+        return replace(saved, sheet=target)
+
+    def keep(self) -> Saved:
+        """Write the checkpoint alone: a sheet can take a minute. Raises like `save`."""
+        with self._disk_may_refuse(self.plan.checkpoint):
+            self.trainer.save(self.plan.checkpoint)
+        return Saved(self.trainer.step, self.plan.checkpoint, None)
 
     @contextlib.contextmanager
     def _disk_may_refuse(self, path: Path) -> Iterator[None]:

@@ -132,8 +132,9 @@ def test_an_interrupt_saves_and_says_how_to_go_on(start, tmp_path):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=240)
     assert process.returncode == 130, err
-    assert "--resume" in err
+    assert "stopping after this step" in err and "--resume" in err
     assert json.loads(out.splitlines()[-1])["step"] >= first["step"]
+    assert json.loads(out.splitlines()[-1])["sheet"] is None, "nobody waits for a picture"
     assert not (tmp_path / "run" / "m.safetensors").exists()
     state = torch.load(tmp_path / "run" / "m.ckpt", weights_only=True)
     assert state["step"] == json.loads(out.splitlines()[-1])["step"]

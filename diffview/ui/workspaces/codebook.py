@@ -147,6 +147,7 @@ class CodebookWorkspace(Workspace):
     def take_picture(self, path: Path) -> None:
         """Code this picture."""
         self._wanted = ""
+        self.desk.store.begunAnew.emit(TOPIC)
         self.coding.open_file(path)
 
     @property
