@@ -114,7 +114,9 @@ def test_what_is_exact_goes_by_any_schedule_and_a_network_by_its_own(make_sessio
     controller.request_run = lambda *_, **__: None
     assert reason(session, "schedule") == ""
     choice = knob(session, "schedule")
-    choice.setCurrentIndex(choice.findText("Edm"))
+    shown = [choice.itemText(row) for row in range(choice.count())]
+    assert shown[:3] == ["Own", "Linear", "Scaled linear"] and shown[-2:] == ["Flow", "EDM"]
+    choice.setCurrentIndex(choice.findText("EDM"))
     assert controller.spec.option("schedule") == "edm" and panel.steps.most == CONTINUOUS_STEPS
     # Karras et al. 2022: sigma from 80 to 0.002.
     assert session.window.guidance_panel.curve._span == pytest.approx((-np.log(80), np.log(500)))

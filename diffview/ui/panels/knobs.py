@@ -26,7 +26,9 @@ from diffview.errors import InputError
 from diffview.ui.panels.card import FIELD_HEIGHT, describe, narrow, silent
 from diffview.ui.widgets.interval_field import IntervalField
 
-LABEL_WIDTH = 84
+LABEL_WIDTH = 92
+WORDS = {"own": "Own", "edm": "EDM", "v": "v", "eps": "ε", "x0": "x₀"}
+"""What is shown of choices whose names are no words; of others the first letter is raised."""
 
 Request = Callable[[str, Value], None]
 
@@ -151,8 +153,8 @@ def _field(option: Option, request: Callable[[Value], None]) -> QWidget:
 
 def _combo(option: Option, request: Callable[[Value], None]) -> QComboBox:
     combo = QComboBox()
-    # v, eps and x0 are symbols, not words.
-    combo.addItems([name.capitalize() if len(name) > 3 else name for name in option.choices])
+    words = (WORDS.get(name, name.replace("_", " ").capitalize()) for name in option.choices)
+    combo.addItems(list(words))
     combo.currentIndexChanged.connect(lambda row: request(option.choices[row]))
     combo.setProperty("choices", list(option.choices))
     return combo
