@@ -164,3 +164,19 @@ def test_without_a_set_of_the_runs_shape_it_says_what_to_do(make_session, wait):
     session.controller.request_run()
     wait(lambda: not session.controller.activity.busy)
     assert "drop a folder of pictures" in exact.below.nearest._message
+
+
+def test_a_set_without_classes_changes_no_choice_for_those_that_have_some(
+    session, exact, make_source, by_heart, wait
+):
+    plain = LabelledPictures(by_heart.pictures.numpy(), np.full(30, -1))
+    card = dataclasses.replace(by_heart.card, id="plain", classes=())
+    session.controller.shelf.add(make_source(ExactPictures(card, plain)))
+    exact._take_run()
+    exact.head.set.setCurrentIndex(exact.head.set.findData("plain"))
+    wait(lambda: exact.answer is not None and exact.answer.reading.under is None)
+    assert exact.head.sums.currentData() == "all"
+    assert exact.class_card.bars.isHidden() and not exact.class_card.remark.isHidden()
+    exact.head.set.setCurrentIndex(exact.head.set.findData("heart"))
+    wait(lambda: exact.answer is not None and exact.answer.reading.under is not None)
+    assert exact.head.sums.currentData() == "guided" and exact.class_card.remark.isHidden()

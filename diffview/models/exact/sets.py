@@ -67,7 +67,13 @@ def folder_card(path: Path) -> ModelCard:
 def _labels(found: PictureFolder) -> str:
     if not found.classes:
         return "there are no sub-folders, so no classes"
+    if len(found.classes) == 1:
+        return "its one sub-folder is the only class"
     return f"its {len(found.classes)} sub-folders are the classes"
+
+
+def _pictures(count: int) -> str:
+    return f"{count} picture{'' if count == 1 else 's'}"
 
 
 def _card(
@@ -92,7 +98,7 @@ def _card(
         prediction="x0",
         schedule=schedules.named("cosine"),
         classes=classes,
-        description=f"The exact denoiser of {count} pictures of {size}: it weighs every one of "
+        description=f"The exact denoiser of {_pictures(count)} of {size}: it weighs every one of "
         f"them at every step, and takes {megabytes} MB of memory.{more}",
         limits="Not trained: it knows these pictures by heart, so every run ends on one of them.",
         source="computed from the pictures (Karras et al. 2022, arXiv 2206.00364, eq. 57)",

@@ -108,10 +108,15 @@ class ClassCard(Card):
         self.bars = ClassBars()
         describe(self.bars, "Weight of each class", "P(y | x_t): the weights of all pictures of a "
                  "class, added up; all pictures are summed over", "classBars")  # fmt: skip
+        self.remark = QLabel("This set has no classes.")
+        self.remark.setProperty("role", "muted")
         self.body.addWidget(self.bars)
+        self.body.addWidget(self.remark)
 
     def show_weights(self, names: Sequence[str], weights: Sequence[float], chosen: int) -> None:
         """The weight of each class."""
+        self.bars.setVisible(bool(names))
+        self.remark.setHidden(bool(names))
         self.bars.show_weights(names, weights, chosen)
 
 

@@ -219,16 +219,18 @@ class Exact(Workspace):
     # -- showing ------------------------------------------------------------------------------
 
     @property
+    def sums(self) -> str:
+        """What is summed over: as chosen, and all pictures where there are no classes."""
+        return self.kind if self.pair.classes else "all"
+
+    @property
     def _scale(self) -> float:
-        return SCALES.get(self.kind, self.pair.gamma)
+        return SCALES.get(self.sums, self.pair.gamma)
 
     def _show_head(self) -> None:
         source = self.pair.source(self.pair.set)
-        classes = self.pair.classes
-        if not classes:
-            self.kind = "all"
         label = self.pair.label_in(self.pair.set) or 0
-        self.head.show_sums(self.kind, classes, label, self.pair.gamma)
+        self.head.show_sums(self.sums, self.pair.classes, label, self.pair.gamma)
         if source is None:
             self.posterior_card.show_remark("", "")
             return
@@ -255,7 +257,7 @@ class Exact(Workspace):
 
     def _sum(self, answer: Answer) -> Sum:
         under = answer.reading.under
-        return answer.reading.free if self.kind == "all" or under is None else under
+        return answer.reading.free if self.sums == "all" or under is None else under
 
     def _estimates(self, answer: Answer) -> dict[str, Float32]:
         """x0_hat (*D) of both, as far as both are there."""
@@ -331,7 +333,7 @@ class Exact(Workspace):
         told, classes = self._sum(answer), self.pair.classes
         self.posterior_card.show_sum(told, told.x0_hat.size)
         label = self.pair.label_in(self.pair.set)
-        chosen = -1 if label is None or self.kind == "all" else label
+        chosen = -1 if label is None or self.sums == "all" else label
         self.class_card.show_weights(classes, answer.reading.free.label_weights.tolist(), chosen)
         self.below.show_sum(told, classes)
         estimates = self._estimates(answer)
@@ -339,9 +341,9 @@ class Exact(Workspace):
             self.beside_card.show_nothing(NO_NETWORK)
             return
         rms = _rms(estimates["network"] - estimates["exact"])
-        place = KINDS.index(self.kind)
+        place = KINDS.index(self.sums)
         fresh = answer.beside is not None and (
-            self.kind != "guided" or self._scale == answer.beside.spec.guidance.scale
+            self.sums != "guided" or self._scale == answer.beside.spec.guidance.scale
             or not answer.beside.guided
         )  # fmt: skip
         distance = answer.reading.distance[place] if fresh else math.nan
