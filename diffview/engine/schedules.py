@@ -18,7 +18,6 @@ A model's own betas, alphas_cumprod or (variance exploding) sigmas make a schedu
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Protocol, runtime_checkable
@@ -26,6 +25,13 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from diffview.engine.betas import BETAS
+from diffview.engine.continuous import CONTINUOUS_STEPS as CONTINUOUS_STEPS
+from diffview.engine.continuous import Edm as Edm
+from diffview.engine.continuous import Flow as Flow
+from diffview.engine.continuous import edm as edm
+from diffview.engine.continuous import flow as flow
+from diffview.engine.continuous import shifted as shifted
 from diffview.engine.levels import NoiseLevel
 from diffview.errors import InputError
 
@@ -33,9 +39,6 @@ Float64 = NDArray[np.float64]
 
 MAX_TIMES = 1_000_000
 """More times than any schedule in use; a damaged file must not make us allocate more."""
-
-CONTINUOUS_STEPS = 10_000
-"""The most steps of a run where time is continuous."""
 
 
 @runtime_checkable
@@ -194,117 +197,6 @@ class DiscreteExploding:
         return {"name": self.name, "sigmas": list(self.sigmas)}
 
 
-@dataclass(frozen=True)
-class Flow:
-    """Rectified flow: alpha = 1 - s, sigma = s, the network's time being s itself.
-
-    s = 0 is the picture (the opposite of torchcfm's time). `shift` is what the model wants its
-    times moved by when they are chosen, s -> shift s / (1 + (shift - 1) s); it is no part of the
-    level (Esser et al. 2024, arXiv 2403.03206, eq. 23).
-    """
-
-    shift: float = 1.0
-
-    @property
-    def name(self) -> str:
-        """flow."""
-        return "flow"
-
-    @property
-    def T(self) -> int:
-        """The most steps of a run."""
-        return CONTINUOUS_STEPS
-
-    @property
-    def discrete(self) -> bool:
-        """No: any time between will do."""
-        return False
-
-    @property
-    def span(self) -> tuple[float, float]:
-        """A thousandth, as where a thousand times were trained, and 1."""
-        return 1e-3, 1.0
-
-    def level(self, t: float) -> NoiseLevel:
-        """The level at s = `t`, 0 < t <= 1."""
-        if not 0 < t <= 1:
-            raise InputError(f"time t = {t:g} is outside the schedule's 0 to 1 (0 excluded)")
-        return NoiseLevel(float(t), 1.0 - t, float(t))
-
-    def at_ratio(self, ratio: float) -> NoiseLevel:
-        """The level at s / (1 - s) = `ratio`."""
-        if ratio == math.inf:
-            return self.level(1.0)
-        return NoiseLevel(ratio / (1 + ratio), 1 / (1 + ratio), ratio / (1 + ratio))
-
-    def initial_std(self, level: NoiseLevel) -> float:
-        """The spread of x_s where the data have that of a unit; 1 at s = 1, where all is noise."""
-        return math.hypot(level.alpha, level.sigma)
-
-    def to_json(self) -> dict[str, Any]:
-        """Name and shift."""
-        return {"name": self.name, "shift": self.shift}
-
-
-def shifted(s: float, shift: float) -> float:
-    """The time of a flow moved towards noise by `shift`: shift s / (1 + (shift - 1) s).
-
-    Written as s / (s + (1 - s) / shift), which keeps s = 1 where it is, also in rounding.
-    """
-    return s if shift == 1 else s / (s + (1 - s) / shift)
-
-
-@dataclass(frozen=True)
-class Edm:
-    """Variance exploding by sigma: alpha = 1, t = sigma; Karras et al. 2022, table 1.
-
-    `sigma_data`, the data's standard deviation, is for an EDM-preconditioned network.
-    """
-
-    sigma_min: float = 0.002
-    sigma_max: float = 80.0
-    sigma_data: float = 0.5
-
-    @property
-    def name(self) -> str:
-        """edm."""
-        return "edm"
-
-    @property
-    def T(self) -> int:
-        """The most steps of a run."""
-        return CONTINUOUS_STEPS
-
-    @property
-    def discrete(self) -> bool:
-        """No: any sigma between will do."""
-        return False
-
-    @property
-    def span(self) -> tuple[float, float]:
-        """sigma_min and sigma_max."""
-        return self.sigma_min, self.sigma_max
-
-    def level(self, t: float) -> NoiseLevel:
-        """The level at sigma = `t` > 0."""
-        if not 0 < t < math.inf:
-            raise InputError(f"sigma = {t:g} cannot be used as a time: give a number above 0")
-        return NoiseLevel(float(t), 1.0, float(t))
-
-    def at_ratio(self, ratio: float) -> NoiseLevel:
-        """The level at sigma = `ratio`."""
-        return self.level(ratio)
-
-    def initial_std(self, level: NoiseLevel) -> float:
-        """sigma: the data are small beside the noise."""
-        return level.sigma
-
-    def to_json(self) -> dict[str, Any]:
-        """Name and the three sigmas."""
-        sigmas = {key: getattr(self, key) for key in ("sigma_min", "sigma_max", "sigma_data")}
-        return {"name": self.name, **sigmas}
-
-
 def from_json(value: dict[str, Any]) -> Schedule:
     """The schedule that `to_json` wrote. Raises InputError for anything else."""
     if not isinstance(value, dict):
@@ -363,19 +255,6 @@ def discrete(name: str, T: int = 1000, *, zero_snr: bool = False) -> Discrete:
     return Discrete(name, _as_floats(_zero_snr(acp) if zero_snr else acp))
 
 
-def flow(shift: float = 1.0) -> Flow:
-    """Rectified flow. Raises InputError for a shift that is not above 0."""
-    return Flow(_positive(shift, "shift"))
-
-
-def edm(sigma_min: float = 0.002, sigma_max: float = 80.0, sigma_data: float = 0.5) -> Edm:
-    """Variance exploding by sigma. Raises InputError unless 0 < sigma_min < sigma_max."""
-    low, high = _positive(sigma_min, "sigma_min"), _positive(sigma_max, "sigma_max")
-    if low >= high:
-        raise InputError(f"sigma_min = {low:g} must be below sigma_max = {high:g}")
-    return Edm(low, high, _positive(sigma_data, "sigma_data"))
-
-
 def given(
     *,
     betas: ArrayLike | None = None,
@@ -432,12 +311,6 @@ def _one_row(values: ArrayLike | None, what: str) -> Float64:
     return array
 
 
-def _positive(value: Any, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise InputError(f"{what} = {value} must be a number above 0")
-    return float(value)
-
-
 def _check_within(t: float, T: int) -> None:
     if not 0 <= t <= T - 1:
         raise InputError(f"time t = {t:g} is outside the schedule's 0 to {T - 1}")
@@ -466,48 +339,6 @@ def _zero_snr(acp: Float64) -> Float64:
     s = np.sqrt(acp)
     return np.asarray(((s - s[-1]) * s[0] / (s[0] - s[-1])) ** 2)
 
-
-def _linear_betas(T: int) -> Float64:
-    return np.linspace(1e-4, 0.02, T, dtype=np.float64)
-
-
-def _scaled_linear_betas(T: int) -> Float64:
-    return np.linspace(np.sqrt(0.00085), np.sqrt(0.012), T, dtype=np.float64) ** 2
-
-
-def _cosine_betas(T: int) -> Float64:
-    u = np.arange(T + 1, dtype=np.float64) / T
-    return _capped_betas(np.cos((u + 0.008) / 1.008 * np.pi / 2) ** 2)
-
-
-def _sigmoid_betas(T: int) -> Float64:
-    return np.asarray(_sigmoid(np.linspace(-6, 6, T)) * (0.02 - 1e-4) + 1e-4)
-
-
-def _sigmoid_alphabar_betas(T: int) -> Float64:
-    start, end = -3.0, 3.0
-    u = np.arange(T + 1, dtype=np.float64) / T
-    ends = _sigmoid(np.array([start, end]))
-    acp = (ends[1] - _sigmoid(start + u * (end - start))) / (ends[1] - ends[0])
-    return _capped_betas(acp / acp[0])
-
-
-def _capped_betas(acp: Float64) -> Float64:
-    return np.asarray(np.minimum(1 - acp[1:] / acp[:-1], 0.999))
-
-
-def _sigmoid(x: Float64) -> Float64:
-    return np.asarray(1 / (1 + np.exp(-x)))
-
-
-BETAS: dict[str, Callable[[int], Float64]] = {
-    "linear": _linear_betas,
-    "scaled_linear": _scaled_linear_betas,
-    "cosine": _cosine_betas,
-    "sigmoid_beta": _sigmoid_betas,
-    "sigmoid_alphabar": _sigmoid_alphabar_betas,
-}
-"""Discrete schedule -> its betas (T,)."""
 
 SCHEDULES = (*BETAS, "flow", "edm")
 
