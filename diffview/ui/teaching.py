@@ -250,7 +250,7 @@ class Teaching(QObject):
             return
         self._go_back_to_workspaces(before)
         store = self._store
-        problem = store.restore(before.choices, before.about)
+        problem = store.restore(before.choices)
         if problem:
             self._tell(problem)
         if before.run is not None:

@@ -1,5 +1,6 @@
 """Lessons in the window: read, set up, and taken back; formulas in the text."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -194,6 +195,21 @@ def test_what_a_person_had_comes_back_with_the_page_and_the_preview_of_gamma(
     assert (central.name, central.current.page_in_front) == ("anatomy", "spectrum")
     assert (c.run, c.choices) == (before, choices)
     assert (c.look.index, c.look.guidance_scale) == (look.index, 7.0)
+
+
+def test_the_model_that_was_chosen_comes_back_beside_the_run_of_another(
+    wait, session, teaching, make_model, make_source
+):
+    c = session.controller
+    wait(lambda: c.run is not None and c.run.complete and not c.activity.busy)
+    other = make_model(id="other")
+    other.card = dataclasses.replace(other.card, weights_sha256="b" * 64)
+    c.shelf.add(make_source(other))
+    c.show_run(c.run, {"id": "other", "model": {"id": "other", "sha256": "b" * 64}})
+    choices, run = c.choices, c.run
+    teaching.arrange(a_setup("workspace: race", "pair: fake, fake", "label: 2"))
+    teaching.go_back()
+    assert (c.choices, c.run) == (choices, run) and choices.model_id == "fake"
 
 
 def test_panes_are_not_turned_for_a_run_that_was_refused(wait, session, teaching, monkeypatch):
