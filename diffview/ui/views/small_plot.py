@@ -202,6 +202,8 @@ class SmallPlot(FocusedView):
         low, high = self._range_y()
         if self._log_y:
             decades = range(math.ceil(low - SLACK), math.floor(high + SLACK) + 1)
+            if len(decades) < 2:
+                return _within_decades(low, high)
             every = max(1, math.ceil(len(decades) / 4))
             return [(float(d), f"{10.0**d:g}") for d in decades if d % every == 0]
         step = _nice((high - low) / 4)
@@ -365,6 +367,16 @@ def _log10(values: np.ndarray) -> np.ndarray:
     out = np.full(values.shape, np.nan)
     np.log10(values, out=out, where=values > 0)
     return out
+
+
+def _within_decades(low: float, high: float) -> list[tuple[float, str]]:
+    """1, 2 and 5 times powers of ten within log10's from low to high, which hold none or one;
+    both ends too where that leaves fewer than two."""
+    powers = range(math.floor(low), math.ceil(high) + 1)
+    fine = (math.log10(k) + power for power in powers for k in (1, 2, 5))
+    places = [place for place in fine if low - SLACK <= place <= high + SLACK]
+    places = places if len(places) > 1 else [low, *places, high]
+    return [(place, f"{10.0**place:.3g}") for place in places]
 
 
 def _nice(step: float) -> float:
