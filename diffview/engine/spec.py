@@ -18,9 +18,12 @@ from diffview.engine.levels import NoiseLevel
 from diffview.engine.options import CLIP_RANGE, RUN_OPTIONS, SCHEDULE, Option, Value, numbers
 from diffview.engine.origin import Origin
 from diffview.engine.schedules import Schedule, chosen
+from diffview.engine.seeds import MAX_SAMPLES, MAX_SEED, parse_seeds
 from diffview.errors import InputError
 
 __all__ = [
+    "MAX_SAMPLES",
+    "MAX_SEED",
     "Facts",
     "Guidance",
     "RunSpec",
@@ -35,8 +38,6 @@ __all__ = [
 
 SPEC_VERSION = 3
 """2 added the guide and the curve of guidance, 3 prompts and branches; those before are read."""
-MAX_SEED = 2**63 - 1
-MAX_SAMPLES = 4096
 MAX_SCALE = 1e6
 MAX_KNOTS = 10_000
 MAX_PROMPT = 10_000
@@ -317,30 +318,6 @@ def _check_range(span: tuple[float, ...]) -> None:
             f"clip_range = {', '.join(f'{end:g}' for end in span) or 'nothing'} is no range: give "
             "the lowest and the highest value of the data, such as -1, 1"
         )
-
-
-def parse_seeds(text: str) -> tuple[int, ...]:
-    """Seeds from words such as "7", "0-15" or "1,5,9-12". Raises InputError when malformed."""
-    seeds: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not (_is_whole(first) and (not dash or _is_whole(last))):
-            raise InputError(
-                f"seeds '{text}' cannot be read: write one number, a range such as 0-15, "
-                "or a list such as 1,5,9-12"
-            )
-        low, high = int(first), int(last if dash else first)
-        if high < low:
-            raise InputError(f"seeds '{part.strip()}' run backwards: write {high}-{low}")
-        if high - low >= MAX_SAMPLES or len(seeds) + high - low >= MAX_SAMPLES:
-            raise InputError(f"seeds '{text}' are more than {MAX_SAMPLES} samples; give fewer")
-        seeds.extend(range(low, high + 1))
-    return tuple(seeds)
-
-
-def _is_whole(text: str) -> bool:
-    # Python refuses to read numbers of thousands of digits, and no seed has more than 19.
-    return text.isascii() and text.isdecimal() and len(text) <= 100
 
 
 def from_json(value: object) -> RunSpec:
