@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from diffview.models import reading
-from diffview.models.reading import Reading
+from diffview.models.reading import BYTES, Reading
 
 ON_A_TERMINAL = 0.1
 IN_A_LOG = 10.0
@@ -75,8 +75,8 @@ class Report:
             print(line, file=sys.stderr, flush=True)
 
     def _on_reading(self, told: Reading) -> None:
-        done, total = (n // 10**6 for n in (told.done, told.total))
-        self.progress(f"reading {told.what}, MB", done, total)
+        size, unit = (10**6, "MB") if told.unit == BYTES else (1, told.unit)
+        self.progress(f"reading {told.what}, {unit}", told.done // size, told.total // size)
 
     def _overwrite(self, line: str) -> None:
         line = line[: shutil.get_terminal_size().columns - 1]

@@ -58,7 +58,7 @@ def of_card(card: ModelCard) -> Facts:
     told = {
         "model": card.title if card.title == card.id else f"{card.title} ({card.id})",
         "what": card.source or card.description,
-        "family": card.family,
+        "family": hf.told_family(card) if card.family == hf.FAMILY else card.family,
         "samples": shape + (f" latents, decoded to {pictures}" if pictures else ""),
         "predicts": _prediction(card),
         "schedule": schedule(card) if card.samples and not card.by_token else "",

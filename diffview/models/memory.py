@@ -210,6 +210,14 @@ def _live() -> Any:
     return Live()
 
 
+def counted(parameters: int) -> str:
+    """A number of parameters in a person's words."""
+    for unit, size, digits in (("B", 1e9, 2), ("M", 1e6, 1), ("k", 1e3, 1)):
+        if parameters >= size:
+            return f"{parameters / size:.{digits}f} {unit}"
+    return str(parameters)
+
+
 def gigabytes(nbytes: int) -> str:
     """A size in a person's words."""
     for unit, size in (("GB", 1e9), ("MB", 1e6)):

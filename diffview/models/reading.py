@@ -13,17 +13,19 @@ from dataclasses import dataclass
 
 LARGE = 64 * 1024**2
 """Bytes; what is smaller is read before anybody could look."""
+BYTES = "bytes"
 TOLD_EVERY = 0.1
 """Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """what is read, as after the word "reading"; bytes done of total."""
+    """what is read, as after the word "reading"; bytes, or other units, done of total."""
 
     what: str
     done: int
     total: int
+    unit: str = BYTES
 
     @property
     def over(self) -> bool:
@@ -48,12 +50,12 @@ def unlisten(listener: Listener) -> None:
 
 
 @contextmanager
-def metered(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A function to be called with the bytes that were read since; the end is told in any case."""
-    if total < LARGE:
+def metered(what: str, total: int, unit: str = BYTES) -> Iterator[Callable[[int], None]]:
+    """A function to be called with what was read since; the end is told in any case."""
+    if unit == BYTES and total < LARGE:
         yield lambda count: None
         return
-    meter = _Meter(what, total)
+    meter = _Meter(what, total, unit)
     meter.tell(0)
     try:
         yield meter.add
@@ -62,8 +64,8 @@ def metered(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 class _Meter:
-    def __init__(self, what: str, total: int) -> None:
-        self._what, self._total = what, total
+    def __init__(self, what: str, total: int, unit: str) -> None:
+        self._what, self._total, self._unit = what, total, unit
         self._done, self._told = 0, 0.0
 
     def add(self, count: int) -> None:
@@ -74,4 +76,4 @@ class _Meter:
     def tell(self, done: int) -> None:
         self._told = time.monotonic()
         for listener in tuple(_listeners):
-            listener(Reading(self._what, done, self._total))
+            listener(Reading(self._what, done, self._total, self._unit))

@@ -33,6 +33,8 @@ class Choosing(QObject):
     modelChanged = Signal(object)
     modelsChanged = Signal(object)
     noticed = Signal(object)
+    begunAnew = Signal(str)
+    """A topic of notices that is over."""
 
     def __init__(self, sources: Mapping[str, ModelSource], parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -133,9 +135,15 @@ class Choosing(QObject):
         if source.card.id != self.choices.model_id:
             self.choose_model(source.card.id)
         else:
+            self._forget()
             self.modelChanged.emit(source.card)
             self.choicesChanged.emit(self.choices)
             self.request_run()
+
+    def _forget(self) -> None:
+        """What was told of another model, or of one that could not be opened, is over."""
+        for topic in ("open", "run"):
+            self.begunAnew.emit(topic)
 
     def offer(self, source: ModelSource) -> None:
         """List one more model, and leave the chosen one as it is; one that is here stays."""
@@ -172,6 +180,7 @@ class Choosing(QObject):
         """Choose another model and run it."""
         if model_id not in self.shelf.sources or model_id == self.choices.model_id:
             return
+        self._forget()
         self._choose(state.adapted(self.choices, self.shelf.sources[model_id].card, self.card))
         if state.waits(self.choices, self.card):
             text = f"{self.card.title} is open: write a prompt, or press Run for any picture."

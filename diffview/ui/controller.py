@@ -40,8 +40,6 @@ class Controller(Choosing):
     frameChanged = Signal(object)
     lookChanged = Signal(object)
     activityChanged = Signal(object)
-    begunAnew = Signal(str)
-    """A topic of notices that is over."""
     pointed = Signal(int, int, int)
     """Sample, row and column of the shown pixel under the mouse."""
     unpointed = Signal()

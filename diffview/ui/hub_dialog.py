@@ -80,7 +80,7 @@ class HubDialog(QDialog):
         top = QHBoxLayout()
         top.addWidget(self.id, 1)
         top.addWidget(self.look)
-        body = QVBoxLayout(self)
+        self.body = body = QVBoxLayout(self)
         body.setSpacing(10)
         for item in (introduction, top, self.about, self.files, self.progress, self.told):
             body.addLayout(item) if isinstance(item, QHBoxLayout) else body.addWidget(item)
@@ -254,6 +254,15 @@ class HubDialog(QDialog):
         self.told.style().unpolish(self.told)
         self.told.style().polish(self.told)
         self.told.setText(text)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Grow to what its words need: by itself a dialog does not for lines that are wrapped."""
+        self.body.activate()
+        need = self.body.totalHeightForWidth(self.width())
+        room = self.screen().availableSize().height()
+        if need > self.height():
+            self.resize(self.width(), min(need, room))
 
     def _enable(self) -> None:
         whole = self._lookup is not None and self._lookup.whole

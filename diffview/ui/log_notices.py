@@ -38,4 +38,7 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
-        self._notices.noticed.emit(Notice(text[:1].upper() + text[1:], "warning", topic="open"))
+        first = text.partition(" ")[0]
+        if first.isalpha():  # the name of a file stays as it is
+            text = text[:1].upper() + text[1:]
+        self._notices.noticed.emit(Notice(text, "warning", topic="open"))

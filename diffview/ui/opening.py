@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,12 +151,13 @@ def of_entry(entry: Entry) -> ModelSource | GuideSource:
         return guide_source.of_entry(entry)
     if entry.card.family == hf.FAMILY:
         hf.require()
-    return source_of(entry)
+    return source_of(entry, facts.checked(entry))
 
 
-def source_of(entry: Entry) -> ModelSource:
-    """A model with all that was read of it."""
-    return FileSource(entry, facts.of_entry(entry))
+def source_of(entry: Entry, unusual: Sequence[str] = ()) -> ModelSource:
+    """A model with all that was read of it, and notes of what is unusual besides."""
+    notes = tuple(("note", note) for note in unusual)
+    return FileSource(entry, (*facts.of_entry(entry), *notes))
 
 
 def own() -> Iterator[Offered]:

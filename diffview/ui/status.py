@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QLabel, QProgressBar, QStatusBar, QWidget
 
 from diffview.engine.trajectory import Trajectory
 from diffview.models.memory import gigabytes
-from diffview.models.reading import Reading
+from diffview.models.reading import BYTES, Reading
 from diffview.ui.panels.card import describe
 from diffview.ui.state import Activity
 
@@ -59,10 +59,14 @@ class StatusBar(QStatusBar):
             self.show_activity(self._activity)
             return
         self.progress.show()
-        self.progress.setRange(0, PARTS)
+        self.progress.setRange(0, PARTS if reading.done else 0)  # at first it only moves
         self.progress.setValue(PARTS * reading.done // reading.total)
-        done, total = gigabytes(reading.done), gigabytes(reading.total)
-        self.remaining.setText(f"reading {reading.what}: {done} of {total}")
+        done, total = (
+            gigabytes(number) if reading.unit == BYTES else str(number)
+            for number in (reading.done, reading.total)
+        )
+        unit = "" if reading.unit == BYTES else f" {reading.unit}"
+        self.remaining.setText(f"reading {reading.what}: {done} of {total}{unit}")
 
     def show_activity(self, activity: Activity) -> None:
         """How far the run under way is."""

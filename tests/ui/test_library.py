@@ -16,6 +16,8 @@ from diffview.errors import DiffviewError
 from diffview.models import catalog, hf, recent, sampling
 from diffview.models.hf import hub, single
 from diffview.models.hf.hub import File, Found, Progress
+from diffview.ui.hub_dialog import HubDialog
+from diffview.ui.state import Notice
 
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
@@ -290,3 +292,29 @@ def test_the_models_opened_last_are_in_a_menu(session, folder, wait):
     assert folder.name in entry.text()
     menu.triggered.emit(entry)
     wait(lambda: session.controller.choices.model_id == "tiny-sd" and done(session))
+
+
+@pytest.mark.parametrize("mirror", ["huggingface.co", "a-mirror.of-some-company.example.com"])
+def test_the_reason_why_the_hub_is_not_reached_is_never_cut_off(qtbot, mirror):
+    made = HubDialog()
+    qtbot.addWidget(made)
+    made.show()
+    made.show_trouble(
+        f"'owner/a-rather-long-name-of-a-model' is not here, and the hub cannot be reached (the "
+        f"name {mirror} is not found: Name or service not known): give a folder, or try again "
+        "with a connection, or ask for another model, or set HF_ENDPOINT to a mirror of the hub"
+    )
+    qtbot.waitUntil(lambda: made.told.height() >= made.told.heightForWidth(made.told.width()))
+    below = made.told.geometry().bottom()
+    assert below < made.cancel.geometry().top() and made.cancel.geometry().bottom() < made.height()
+
+
+def test_what_was_told_of_a_model_is_over_when_another_is_chosen(session, wait):
+    """A model that failed to open, weights that are not finite: neither is true of the next."""
+    session.window.tell(Notice("sd/unet lacks tensor 'a'", "error", topic="open"))
+    session.window.tell(Notice("x0_hat became NaN", "error", topic="run"))
+    assert "lacks" in notice(session) and "NaN" in notice(session)
+    controller = session.controller
+    controller.choose_model(next(i for i in controller.shelf.sources if "moons" in i))
+    assert notice(session) == ""
+    wait(lambda: done(session))

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from diffview import tensorfile
 from diffview.errors import InputError
-from diffview.models import memory
+from diffview.models import memory, reading
 from diffview.models.card import ModelCard
 from diffview.models.hf import folder, single, weights
 from diffview.models.hf.folder import Folder
@@ -66,6 +66,27 @@ FAMILIES = {
     "FluxPipeline": "flux",
 }
 """The pipeline that model_index.json names -> the file of this package that knows it."""
+
+
+TITLES = {
+    "DDPMPipeline": "diffusion in pixels (DDPM)",
+    "DDIMPipeline": "diffusion in pixels (DDIM)",
+    "LDMPipeline": "latent diffusion without a condition",
+    "DiTPipeline": "DiT, a transformer on latents",
+    "StableDiffusionPipeline": "Stable Diffusion 1 or 2",
+    "StableDiffusionXLPipeline": "Stable Diffusion XL",
+    "PixArtAlphaPipeline": "PixArt-α",
+    "PixArtSigmaPipeline": "PixArt-Σ",
+    "StableDiffusion3Pipeline": "Stable Diffusion 3",
+    "FluxPipeline": "Flux",
+}
+"""What the families are called."""
+
+
+def told_family(card: ModelCard) -> str:
+    """The family of one of these models, in words."""
+    named = (title for name, title in TITLES.items() if name in card.source.split())
+    return next(named, card.family)
 
 
 def is_folder(path: Path) -> bool:
@@ -114,9 +135,11 @@ def check(path: Path) -> tuple[str, ...]:
     installed, or for a part that does not fit its weights: a tensor that is missing or misshapen.
     """
     require()
-    from diffview.models.hf import checking
+    read = _read(path)
+    with reading.metered(read.path.name, len(read.parts), "parts") as count:
+        from diffview.models.hf import checking  # seconds, as it imports diffusers
 
-    return checking.check(_read(path))
+        return checking.check(read, count)
 
 
 def files(path: Path) -> tuple[tuple[str, int, str], ...]:

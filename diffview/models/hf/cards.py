@@ -155,7 +155,7 @@ def licence(path: Path) -> str:
 
 def _description(folder: Folder, held: dict[str, weights.Weights]) -> str:
     parts = [
-        f"{name}: {folder.parts[name].cls}, {found.parameters / 1e6:.1f} M"
+        f"{name}: {folder.parts[name].cls}, {memory.counted(found.parameters)}"
         for name, found in held.items()
     ]
     return "; ".join(parts)

@@ -6,12 +6,15 @@ held against its text model.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from diffview.models.hf import build, text
 from diffview.models.hf.folder import BUILT, Folder
 
 
-def check(folder: Folder) -> tuple[str, ...]:
-    """What is unusual about it. Raises InputError for what cannot be run."""
+def check(folder: Folder, count: Callable[[int], None]) -> tuple[str, ...]:
+    """What is unusual about it; `count` is called with 1 after each part. Raises InputError for
+    what cannot be run."""
     notes: list[str] = []
     for name, part in folder.parts.items():
         if part.cls in BUILT:
@@ -19,4 +22,5 @@ def check(folder: Folder) -> tuple[str, ...]:
         elif name.startswith("tokenizer"):
             suffix = name.removeprefix("tokenizer")
             text.words(folder.part(f"text_encoder{suffix}"), part)
+        count(1)
     return tuple(notes)

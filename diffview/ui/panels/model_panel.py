@@ -33,6 +33,7 @@ MAX_ROWS = 3.5
 DEVICES = ("auto", "cpu", "cuda", "mps")
 FACTS_HEIGHT = 260
 """Of the list of facts, where it is not shorter (px)."""
+NO_BREAK = "\u00a0"
 UNBROKEN = "\u2060"
 """Keeps a line from ending where it stands: the line about a model has room for two."""
 NUMBERS_HELP = (
@@ -155,8 +156,9 @@ class ModelPanel(Card):
         self._mark(card.id)
         self.about.setText(_summary(card))
         self.about.setToolTip(_told(card))
-        self.fold.show_changed(len(card.notes))
-        self.facts.show_facts(told or facts.of_card(card))
+        told = told or facts.of_card(card)
+        self.fold.show_changed(sum(name == "note" for name, _ in told))
+        self.facts.show_facts(told)
 
     def show_place(
         self, card: ModelCard, place: tuple[str, str], numbers: Sequence[str], room: Room | None
@@ -223,17 +225,13 @@ def _summary(card: ModelCard) -> str:
         word = _PREDICTIONS.get(card.prediction, card.prediction)
         parts.append(f"{word}-{UNBROKEN}prediction")
     if card.parameters:
-        parts.append(_size(card.parameters))
+        parts.append(memory.counted(card.parameters).replace(" ", NO_BREAK))
     return " · ".join(parts)
-
-
-def _size(parameters: int) -> str:
-    return f"{parameters / 1e9:.2f} B" if parameters >= 1e9 else f"{parameters / 1e6:.1f} M"
 
 
 def _told(card: ModelCard) -> str:
     """What there is no room for: the word behind the number, and what the model is."""
-    size = f"{_size(card.parameters)} parameters" if card.parameters else ""
+    size = f"{memory.counted(card.parameters)} parameters" if card.parameters else ""
     return "\n".join(filter(None, (size, card.description)))
 
 
