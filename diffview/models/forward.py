@@ -75,8 +75,8 @@ def lacking(card: ModelCard) -> str:
         )
     if len(card.data_shape) == 1:
         return (
-            f"The samples of “{card.title}” are points, not pictures: Plane shows how points are "
-            "noised."
+            f"The samples of “{card.title}” are points, not pictures: the 2-D lab shows how "
+            "points are noised."
         )
     return ""
 

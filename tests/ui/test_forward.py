@@ -359,6 +359,8 @@ def test_a_model_that_writes_tokens_says_why_it_has_no_forward_process(
     session.controller.add_source(jobs.source_of(catalog.entry(writers / "pixel.safetensors")))
     assert not forward.panes[0].isVisible() and not forward.chooser.isVisible()
     assert "token by token" in forward.empty.words.text()
+    words = forward.empty.words
+    assert words.height() >= words.heightForWidth(words.width()), "no line of it is cut off"
     assert session.window.transport.place.text() == ""
     assert forward.level_card.numbers.text("t") == "–"
     assert forward.frame is None

@@ -43,7 +43,7 @@ def test_both_runs_begin_with_the_same_noise_and_are_looked_at_together(made, be
     np.testing.assert_array_equal(left[0].x_t, right[0].x_t)
     np.testing.assert_array_equal(left[0].base, right[0].base)
     assert np.abs(left[-1].x_t - right[-1].x_t).max() > 0.01
-    assert made.window.transport.place.text() == "step 4/4 · clean"
+    assert made.window.transport.place.text() == "step 4/4 · image"
     assert "of 2 pictures" in label(made, "benchWords")
     made.window.transport.scrubber.setValue(1)
     for side, column in enumerate(bench.sides):

@@ -38,6 +38,9 @@ class EmptyState(QFrame):
     def show_words(self, words: str, model_id: str, title: str) -> None:
         """Why there is nothing, and which model there would be something of; "" for none."""
         self.words.setText(words)
+        self.words.ensurePolished()
+        # A layout that aligns it would give it one line.
+        self.words.setMinimumHeight(self.words.heightForWidth(WIDTH))
         self._offered = model_id
         self.button.setText(f"Choose {title}")
         self.button.setVisible(bool(model_id))

@@ -323,7 +323,7 @@ class GuidanceBench(Workspace):
         times, steps = self._times(), max(1, len(self._times()) - 1)
         if index >= len(times):
             return "–"
-        time = "clean" if index == steps else f"t {times[index]:g}"
+        time = "image" if index == steps else f"t {times[index]:g}"
         return f"step {index}/{steps} · {time}"
 
     def _thumbnail(self, index: int) -> Uint8:
