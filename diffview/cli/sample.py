@@ -11,136 +11,18 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from diffview.cli import arguments, branching, exporting, guiding
+from diffview.cli import branching, exporting, guiding
 from diffview.cli.report import Report
-from diffview.engine import beginning, divergence, samplers, session, spacings, twins
-from diffview.engine.options import RUN_OPTIONS, SCHEDULE
-from diffview.engine.spec import Guidance, RunSpec, declared_options, parse_seeds
+from diffview.cli.sample_flags import add_arguments as add_arguments
+from diffview.engine import beginning, divergence, session, twins
+from diffview.engine.spec import Guidance, RunSpec, parse_seeds
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory
 from diffview.errors import DiffviewError, InputError
-from diffview.models import catalog, conditions, guides, hf, memory, sampling, words
+from diffview.models import catalog, conditions, guides, memory, sampling, words
 from diffview.models.card import ModelCard
 from diffview.models.catalog import Entry
 
 DEFAULT_MODEL = "fashion"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags; the samplers' own options are listed at the end."""
-    parser.epilog = _options_help()
-    group = parser.add_argument_group("what is run")
-    group.add_argument(
-        "--model",
-        metavar="ID|FILE",
-        type=arguments.word,
-        help="see 'diffview models' (fashion, or that of --from)",
-    )
-    group.add_argument(
-        "--label",
-        metavar="N|NAME",
-        type=arguments.word,
-        help="the class to draw, by number or name",
-    )
-    group.add_argument(
-        "--prompt", metavar="TEXT", type=str, help="what to draw, for models that take words"
-    )
-    group.add_argument(
-        "--negative-prompt", metavar="TEXT", type=str, help="what guidance steers away from"
-    )
-    group.add_argument(
-        "--guidance",
-        metavar="γ",
-        type=arguments.number,
-        help="0 unconditional, 1 conditional, above 1 guided (the model's own, else "
-        f"{sampling.DEFAULTS['guidance']:g}); needs --label or --prompt",
-    )
-    guiding.add_arguments(group)
-    group.add_argument(
-        "--sampler",
-        metavar="NAME",
-        type=arguments.word,
-        help=f"any of {', '.join(samplers.every())}; for models of tokens "
-        f"{', '.join(samplers.by_token())} (the model's own)",
-    )
-    group.add_argument(
-        "--steps",
-        metavar="N",
-        type=arguments.whole,
-        help="1 to the schedule's T (the model's own)",
-    )
-    group.add_argument(
-        "--spacing",
-        metavar="NAME",
-        type=arguments.word,
-        help=f"any of {', '.join(spacings.SPACINGS)} (the model's own)",
-    )
-    group.add_argument(
-        "--schedule",
-        dest="option",
-        metavar="NAME",
-        type=arguments.schedule,
-        action="append",
-        default=[],
-        help=f"of exact models, any of {', '.join(SCHEDULE.choices)} (own)",
-    )
-    group.add_argument(
-        "--seeds",
-        metavar="0-15",
-        type=arguments.word,
-        help="one sample for each: 7, 0-15 or 1,5,9-12 (0)",
-    )
-    group.add_argument(
-        "--option",
-        metavar="NAME=VALUE",
-        type=arguments.assignment,
-        action="append",
-        default=[],
-        help="an option of the sampler, listed below; can be repeated",
-    )
-    group.add_argument(
-        "--init-noise",
-        metavar="FILE",
-        type=arguments.path,
-        help="a safetensors file whose tensor x (samples, *shape) replaces the seeded start",
-    )
-    group.add_argument(
-        "--device", metavar="NAME", default="auto", help=f"{', '.join(sampling.DEVICES)} (auto)"
-    )
-    group.add_argument(
-        "--dtype",
-        metavar="NAME",
-        default="auto",
-        help=f"of Hugging Face folders, any of {', '.join(hf.DTYPES)} (auto)",
-    )
-    group.add_argument(
-        "--budget",
-        metavar="MB",
-        type=arguments.megabytes,
-        help="memory for the kept steps; fewer are kept where it is short (2147)",
-    )
-    branching.add_arguments(parser)
-    exporting.add_arguments(parser, required=False)
-    parser.add_argument(
-        "--session", metavar="FILE", type=arguments.path, help="also save the run, as .dvsession"
-    )
-    parser.add_argument("--json", action="store_true", help="events on stdout, one object a line")
-
-
-def _options_help() -> str:
-    lines = ["options of the samplers, for --option NAME=VALUE:"]
-    known = samplers.every() | samplers.by_token()
-    for name, info in known.items():
-        own = [option.name for option in info.options if option not in RUN_OPTIONS]
-        for option in declared_options(name).values():
-            if option.name in own or info is next(iter(samplers.every().values())):
-                whose = name if option.name in own else "every sampler"
-                shown = "none" if option.default == "" else option.default
-                lines.append(f"  {option.name} ({whose}): {option.allowed} ({shown})")
-                lines.append(f"      {option.help}")
-                lines.append(f"      {option.source}")
-    lines += ["", "where the samplers come from:"]
-    lines += [f"  {info.name}: {info.source}" for info in known.values()]
-    return "\n".join(lines)
 
 
 @dataclass(frozen=True)
