@@ -338,7 +338,7 @@ class Choosing(QObject):
         source = self.shelf.sources[choices.model_id]
         spec = checked(choices.spec(source.card, guidable=source.guidable))
         check(replace(spec, origin=origin), source)
-        self.guide_of(spec)
+        self.shelf.guide_of(spec, source.card)
 
     def remembered(self) -> dict[str, Any]:
         """The choices as JSON, for the next launch."""

@@ -49,6 +49,21 @@ def settled(session, wait):
     return until
 
 
+def test_a_guided_run_is_restored_while_a_model_of_another_shape_is_chosen(
+    session, judge, settled, make_model, make_source
+):
+    c = session.controller
+    c.add_guide(judge)
+    settled()
+    guided = c.choices
+    c.add_source(make_source(make_model(id="large", shape=(3, 16, 16))))
+    settled()
+    assert c.card.id == "large" and c.choices.guide != "judge"
+    assert c.restore(guided) == ""
+    assert c.choices == guided
+    settled()
+
+
 def test_a_run_by_classifier_and_its_slider_at_a_recorded_step(session, judge, settled):
     session.controller.choose_spacing("leading")
     session.controller.add_guide(judge)
