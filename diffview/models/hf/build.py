@@ -10,7 +10,7 @@ import importlib
 import inspect
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -86,16 +86,25 @@ def _compared(part: Part, found: weights.Weights) -> list[str]:
 
 
 def _unknown(part: Part) -> list[str]:
-    """A note of settings that nothing reads. Those of transformers' classes are not looked at:
-    older releases wrote dozens of theirs into every file."""
-    if part.library != "diffusers" or part.inside is not None:
+    """Those of transformers' classes are not looked at: older releases wrote dozens of theirs
+    into every file."""
+    return unread(part, (part.cls,)) if part.library == "diffusers" else []
+
+
+def unread(part: Part, classes: Iterable[str]) -> list[str]:
+    """A note of settings that no class of diffusers among `classes` reads; none of a single file,
+    which has no settings."""
+    if part.inside is not None:
         return []
-    cls = getattr(importlib.import_module(part.library), part.cls)
-    known = inspect.signature(cls.__init__).parameters
+    diffusers = importlib.import_module("diffusers")
+    made = (getattr(diffusers, cls) for cls in classes)
+    known = {name for cls in made for name in inspect.signature(cls.__init__).parameters}
     names = sorted(name for name in plain(part.config) if name not in known)
     shown = ", ".join(f"{name} = {json.dumps(part.config[name])[:40]}" for name in names[:5])
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    told = f"{part.name}/config.json says {shown}{more}, which no {part.cls} reads: no effect here"
+    told = (
+        f"{part.name}/{part.source.name} says {shown}{more}, which no {part.cls} reads: no effect"
+    )
     return [told] if names else []
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from diffview.models.hf import build, text
 from diffview.models.hf.folder import BUILT, Folder
+from diffview.models.hf.schedule import SAMPLERS
 
 
 def check(folder: Folder, count: Callable[[int], None]) -> tuple[str, ...]:
@@ -19,6 +20,8 @@ def check(folder: Folder, count: Callable[[int], None]) -> tuple[str, ...]:
     for name, part in folder.parts.items():
         if part.cls in BUILT:
             notes += build.compared(part)
+        elif part.cls in SAMPLERS:  # each is given what others wrote, so all are asked
+            notes += build.unread(part, SAMPLERS)
         elif name.startswith("tokenizer"):
             suffix = name.removeprefix("tokenizer")
             text.words(folder.part(f"text_encoder{suffix}"), part)

@@ -16,7 +16,7 @@ from diffview.engine import schedules
 from diffview.engine.options import CLIP_RANGE, THRESHOLD, Option, Value
 from diffview.engine.schedules import Schedule
 from diffview.errors import InputError
-from diffview.models.hf.folder import Part
+from diffview.models.hf.folder import INDEX, Part
 
 SAMPLERS = {
     "DDPMScheduler": "ddpm",
@@ -145,6 +145,7 @@ def read(part: Part, *, latent: bool, tokens: int = 0, flow_spacing: str = "lins
             f"{part.source}: scheduler {part.cls} is not known here; known are "
             f"{', '.join(SAMPLERS)}"
         )
+    _check_kind(part)
     if part.cls.startswith("FlowMatch"):
         return _flow(part, tokens, flow_spacing)
     config = part.config
@@ -166,6 +167,34 @@ def read(part: Part, *, latent: bool, tokens: int = 0, flow_spacing: str = "lins
     return Sampling(
         _vp(part), prediction, sampler or "ddim", _spacing(part), options, tuple(notes)
     )
+
+
+def _stated(part: Part) -> str:
+    """The class that its own file says."""
+    return str(part.config.get("_class_name") or part.cls)
+
+
+def _check_kind(part: Part) -> None:
+    """Raise InputError where the index and the file name schedulers of different kinds of noise:
+    the settings of one mean nothing to the other."""
+    stated, kinds = _stated(part), ("FlowMatch", "EDM")
+    if any(stated.startswith(kind) != part.cls.startswith(kind) for kind in kinds):
+        raise InputError(
+            f"{part.source} is of a {stated}, {INDEX} says {part.cls}: these have no settings in "
+            "common, so its noise is not known; write the right class into both, or fetch the "
+            "model again"
+        )
+
+
+def _class_note(part: Part) -> list[str]:
+    """Schedulers of one kind take each other's files, as diffusers has it."""
+    stated = _stated(part)
+    if stated == part.cls:
+        return []
+    return [
+        f"{part.source.name} is of a {stated}, {INDEX} says {part.cls}: its noise is read as the "
+        "file has it, its sampler is that of the index, as diffusers does"
+    ]
 
 
 def _prediction(part: Part) -> str:
@@ -228,7 +257,7 @@ def _without_signal(acp: Any) -> Any:
 
 
 def _flow(part: Part, tokens: int, spacing: str) -> Sampling:
-    notes = _unlike(part)
+    notes = [*_class_note(part), *_unlike(part)]
     if part.cls.startswith("FlowMatch"):
         sampler, shift = SAMPLERS[part.cls], _number(part, "shift", 1.0)
     else:  # a solver of the diffusion ODE that was told to take a flow's times
@@ -301,7 +330,7 @@ def _clipping(part: Part) -> dict[str, Value]:
 
 
 def _notes(part: Part, latent: bool) -> list[str]:
-    config, notes = part.config, _unlike(part)
+    config, notes = part.config, [*_class_note(part), *_unlike(part)]
     if config.get("rescale_betas_zero_snr"):
         notes.append("its last time has no signal at all (zero terminal SNR)")
     if _flag(part, "set_alpha_to_one", True) is False:

@@ -135,7 +135,7 @@ def test_a_listed_model_tells_what_nothing_reads(edited, capsys):
     notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note ")]
     assert len(notes) == 2
     assert "does not use: tensor 'stray'" in notes[0]
-    assert notes[1].endswith("clever = true, which no UNet2DModel reads: no effect here")
+    assert notes[1].endswith("clever = true, which no UNet2DModel reads: no effect")
 
 
 def test_without_the_packages_a_model_is_listed_with_a_word_about_it(copied, capsys, monkeypatch):
@@ -147,3 +147,42 @@ def test_without_the_packages_a_model_is_listed_with_a_word_about_it(copied, cap
 def test_every_family_fits_itself(pipelines):
     for name in ("classes", "ldm", "dit", "sdxl", "pixart", "sd3", "flux"):
         assert hf.check(pipelines(name)[1]) == ()
+
+
+SCHEDULER = "scheduler/scheduler_config.json"
+
+
+def test_a_scheduler_of_another_class_than_the_index_says_is_read_as_diffusers_does(edited):
+    """Of one kind they take each other's files."""
+    import diffusers
+
+    def change(value):
+        value |= {"_class_name": "PNDMScheduler", "beta_end": 0.01, "skip_prk_steps": True}
+
+    folder = edited(SCHEDULER, change, "ddim")
+    card = catalog.find(str(folder)).card
+    [note] = [note for note in card.notes if "PNDMScheduler" in note]
+    assert note.startswith("scheduler_config.json is of a PNDMScheduler, model_index.json says D")
+    theirs = diffusers.DDIMScheduler.from_pretrained(folder / "scheduler").alphas_cumprod
+    ours = [card.schedule.level(t).alphas_cumprod for t in (0, 500, 999)]
+    assert ours == pytest.approx([float(theirs[t]) for t in (0, 500, 999)], rel=1e-5)
+    assert hf.check(folder) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "cls"),
+    [("ddim", "FlowMatchEulerDiscreteScheduler"), ("ddim", "EDMEulerScheduler"),
+     ("sd3", "DDIMScheduler")],
+)  # fmt: skip
+def test_a_scheduler_of_another_kind_of_noise_than_the_index_says_is_refused(edited, name, cls):
+    folder = edited(SCHEDULER, lambda v: v.update(_class_name=cls), name)
+    with pytest.raises(
+        InputError, match=f"is of a {cls}, model_index.json says .* no settings in"
+    ):
+        catalog.find(str(folder))
+
+
+def test_a_setting_that_no_scheduler_knows_is_told_of(edited):
+    folder = edited(SCHEDULER, lambda v: v.update(magic=1, skip_prk_steps=True, _odd=1), "ddim")
+    [note] = hf.check(folder)
+    assert "scheduler_config.json says magic = 1, which no DDIMScheduler reads" in note
