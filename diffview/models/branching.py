@@ -26,7 +26,7 @@ from diffview.engine.origin import Origin
 from diffview.engine.spec import MAX_SAMPLES, MAX_SEED, Condition, Guidance, RunSpec
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory, picked
 from diffview.errors import InputError
-from diffview.models import conditions, guides, sampling
+from diffview.models import chance, conditions, guides, sampling
 from diffview.models.card import ModelCard
 from diffview.models.sampling import Label, Model, Prompt
 
@@ -208,7 +208,7 @@ def complete(
         rows=(sample,) * n,
         guidable=guidable,
     )
-    check_completions(made.trajectory.spec, card, k, n)
+    chance.check_completions(made.trajectory.spec, card, k, n)
     return made
 
 
@@ -403,38 +403,8 @@ def _check(spec: RunSpec, card: ModelCard, k: int, *, other_seeds: bool) -> None
                 "a branch stays on the levels of the run it leaves: schedule, spacing, its "
                 "options and compat cannot be changed on the way"
             )
-    if other_seeds and not adds_noise(spec, card):
+    if other_seeds and not chance.adds_noise(spec, card):
         raise InputError(
-            f"sampler '{spec.sampler}' {_lacks(spec)} after step {k}, so other seeds would change "
-            f"nothing: {_instead(spec)}"
+            f"sampler '{spec.sampler}' {chance.lacks(spec)} after step {k}, so other seeds would "
+            f"change nothing: {chance.instead(spec)}"
         )
-
-
-def check_completions(spec: RunSpec, card: ModelCard, k: int, n: int) -> None:
-    """Raise InputError where `n` completions from step `k` on would all be one."""
-    if n == 1:
-        return
-    same = f"so all {n} completions would be one"
-    if not adds_noise(spec, card):
-        raise InputError(
-            f"sampler '{spec.sampler}' {_lacks(spec)} after step {k}, {same}: {_instead(spec)}"
-        )
-    if k == spec.n_steps - 1 and not spec.by_token:
-        raise InputError(f"no noise comes in after the last step, {same}: choose an earlier one")
-
-
-def _lacks(spec: RunSpec) -> str:
-    return "leaves nothing to chance" if spec.by_token else "adds no noise"
-
-
-def _instead(spec: RunSpec) -> str:
-    if spec.by_token:
-        return "choose a temperature above 0, and more tokens than one to draw from"
-    return "choose one that does, such as ddpm, euler_ancestral or ddim with eta=1"
-
-
-def adds_noise(spec: RunSpec, card: ModelCard) -> bool:
-    """Whether a run of `spec` leaves anything to chance after its first noise."""
-    if spec.by_token:
-        return spec.option("temperature") != 0 and spec.option("top_k") != 1
-    return "noise_path" not in specs.idle(spec, sampling.facts_of(card))

@@ -18,7 +18,7 @@ from diffview.engine import origin as origins
 from diffview.engine.spec import MAX_SEED, RunSpec
 from diffview.engine.trajectory import Float32, Trajectory
 from diffview.errors import InputError
-from diffview.models import branching, conditions
+from diffview.models import branching, chance, conditions
 from diffview.models.branching import Branch
 from diffview.ui import inversion, jobs, state
 from diffview.ui.family import Family, Leave, Member
@@ -307,7 +307,7 @@ class Branches(QObject):
         """Raise InputError where one sample cannot be completed so often; quick in a long run."""
         leave = self._here()
         spec = self._branched(leave).trajectory.spec
-        branching.check_completions(spec, self._ready().card, leave.step, count)
+        chance.check_completions(spec, self._ready().card, leave.step, count)
 
     def _branched(self, leave: Leave, *, again: bool = False) -> Branch:
         """A branch as chosen now. Raises InputError for what cannot be."""

@@ -13,7 +13,7 @@ from diffview.engine.levels import NoiseLevel
 from diffview.engine.trajectory import Float32, StepRecord, Trajectory
 from diffview.frames import completions, compose
 from diffview.frames.completions import Summary
-from diffview.models import branching
+from diffview.models import branching, chance
 from diffview.ui.desk import Desk
 from diffview.ui.guide_source import GuideSource
 from diffview.ui.jobs import ModelSource
@@ -129,7 +129,7 @@ def _branch(wish: Wish) -> branching.Branch:
     """With the run's own sampler where that adds noise, or must say why it cannot."""
     run, card = wish.run, wish.source.card
     i, scale = run[wish.index].i, wish.scale if run.guided else None
-    own = run.spec.by_token or branching.adds_noise(run.spec, card)
+    own = run.spec.by_token or chance.adds_noise(run.spec, card)
     return branching.complete(
         run, card, i, wish.count, sample=wish.sample, guidance=scale,
         sampler=None if own else FALLBACK, guidable=wish.source.guidable,

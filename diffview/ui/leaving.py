@@ -8,7 +8,7 @@ from typing import Any
 from diffview.engine.options import Value
 from diffview.engine.spec import RunSpec, checked, idle
 from diffview.errors import InputError
-from diffview.models import branching, sampling
+from diffview.models import branching, chance, sampling
 from diffview.models.branching import UNCHANGED, Branch
 from diffview.models.card import ModelCard
 from diffview.ui.family import Leave
@@ -48,7 +48,7 @@ def branched(
     )
     if leave.rows:
         spec = made.trajectory.spec
-        branching.check_completions(spec, card, leave.step, len(leave.rows))
+        chance.check_completions(spec, card, leave.step, len(leave.rows))
     return made
 
 
