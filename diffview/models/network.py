@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol, cast
@@ -17,7 +18,9 @@ from diffview.engine.levels import NoiseLevel
 from diffview.engine.schedules import Edm, Schedule
 from diffview.errors import DiffviewError, InputError, NonFiniteError
 from diffview.models.card import ModelCard
-from diffview.models.memory import Room, check_decode
+from diffview.models.memory import Room, check_decode, gigabytes
+
+log = logging.getLogger(__name__)
 
 
 class TextEncoder(Protocol):
@@ -195,7 +198,7 @@ class NetworkDenoiser:
         return other
 
     rows_at_once: int | None = None
-    """How many rows the network is given at once; None: all. Memory may be short."""
+    """How many rows the network is given at once; None: all. Fewer where memory was short."""
     room: Room | None = None
     """What memory one sample takes, where it was measured."""
 
@@ -273,12 +276,36 @@ class NetworkDenoiser:
         return self._in_parts(x_t, t, label)
 
     def _in_parts(self, *inputs: Tensor) -> Tensor:
-        """The network's output, asked for `rows_at_once` after the other where that is fewer."""
-        rows = self.rows_at_once
-        if rows is None or len(inputs[0]) <= rows:
+        """The network's output, asked for `rows_at_once` after the other where that is fewer.
+
+        What does not fit into memory is tried again by halves, and from then on by as many.
+        """
+        while True:
+            rows = min(self.rows_at_once or len(inputs[0]), len(inputs[0]))
+            try:
+                return self._by(rows, inputs)
+            except Exception as error:
+                if rows <= 1 or not shortage.is_shortage(error):
+                    raise
+                self._halve(rows, error)
+
+    def _by(self, rows: int, inputs: tuple[Tensor, ...]) -> Tensor:
+        if rows >= len(inputs[0]):
             return self._network(*inputs)
         parts = zip(*(torch.split(tensor, rows) for tensor in inputs), strict=True)
         return torch.cat([self._network(*part) for part in parts])
+
+    def _halve(self, rows: int, error: Exception) -> None:
+        """From now on half as many at once, after what the failed call held is let go."""
+        self.rows_at_once = (rows + 1) // 2
+        size = shortage.asked(error)
+        shortage.let_go(error)
+        log.warning(
+            "%d evaluations at once do not fit into memory%s: it goes on with %d at a time, "
+            "which gives the same samples and takes longer",
+            rows, "" if size is None else f" ({gigabytes(size)} more were asked for)",
+            self.rows_at_once,
+        )  # fmt: skip
 
 
 def channels_last(network: nn.Module) -> nn.Module:

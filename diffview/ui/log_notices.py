@@ -12,8 +12,8 @@ from PySide6.QtCore import QObject, Signal
 
 from diffview.ui.state import Notice
 
-SAID = "diffview.models.hf"
-"""The logger whose warnings are for people."""
+SAID = ("diffview.models.hf", "diffview.models.network")
+"""The loggers whose warnings are for people."""
 
 
 class LogNotices(QObject):
@@ -24,11 +24,13 @@ class LogNotices(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._handler = _Handler(self)
-        logging.getLogger(SAID).addHandler(self._handler)
+        for name in SAID:
+            logging.getLogger(name).addHandler(self._handler)
 
     def close(self) -> None:
         """Listen no more."""
-        logging.getLogger(SAID).removeHandler(self._handler)
+        for name in SAID:
+            logging.getLogger(name).removeHandler(self._handler)
 
 
 class _Handler(logging.Handler):

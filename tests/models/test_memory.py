@@ -1,11 +1,12 @@
 """Memory foreseen: sums known by hand, refusals with numbers, and a batch taken in parts."""
 
+import numpy as np
 import pytest
 import torch
 
 from diffview.engine import shortage
 from diffview.errors import DiffviewError, InputError
-from diffview.models import memory
+from diffview.models import memory, sampling
 from diffview.models.memory import Room
 from diffview.models.network import NetworkDenoiser
 
@@ -85,6 +86,53 @@ def test_a_batch_is_taken_in_parts_and_its_rows_stay_what_they_are(make_card, ro
     out = model(x, model.schedule.level(500), labels)
     assert torch.equal(out, x * labels[:, None, None, None] + 500)
     assert sizes == calls
+
+
+WANT = (
+    "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: "
+    "you tried to allocate 3000000000 bytes. Error code 12 (Cannot allocate memory)"
+)
+"""What torch says on the CPU."""
+
+
+@pytest.fixture
+def short(make_card):
+    """A model whose network has memory for `fits` rows, and the sizes it was asked for."""
+
+    def make(fits):
+        sizes = []
+
+        def network(x, t, label):
+            sizes.append(len(x))
+            if len(x) > fits:
+                raise RuntimeError(WANT)
+            return 0.1 * x * (1 + label[:, None, None, None])
+
+        return NetworkDenoiser(make_card(prediction="x0"), network, null=3), sizes
+
+    return make
+
+
+def test_a_batch_that_does_not_fit_is_split_and_gives_the_same_samples(short, caplog):
+    (model, sizes), (whole, _) = short(2), short(100)
+    runs = []
+    for one in (model, whole):
+        spec = sampling.spec_for(one.card, sampler="ddim", steps=3, label=1, seeds=range(5))
+        runs.append([record.x_t for record in sampling.records(one, spec)])
+    for ours, theirs in zip(*runs, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert sizes[:4] == [10, 5, 3, 2], "halved until it fits"
+    assert max(sizes[4:]) == 2, "and tried no larger again"
+    assert model.rows_at_once == 2
+    assert "10 evaluations at once do not fit into memory (3.0 GB more were ask" in caplog.text
+    assert len(caplog.records) == 3
+
+
+def test_a_single_sample_that_does_not_fit_is_refused_with_the_numbers(short):
+    model, _ = short(0)
+    spec = sampling.spec_for(model.card, sampler="ddim", steps=3, label=1, seeds=range(2))
+    with pytest.raises(DiffviewError, match=r"step 0 .*: out of memory: 3,000 MB were asked for"):
+        list(sampling.records(model, spec))
 
 
 @pytest.mark.parametrize(
