@@ -137,6 +137,7 @@ def parse(text: str, path: Path) -> Lesson:
     """The lesson in `text`; `path` is named in errors. Raises InputError."""
     lines = text.splitlines()
     head, start = _front_matter(lines, path)
+    head = {key: _unquoted(value) for key, value in head.items()}
     if not head.get("title"):
         raise InputError(f"{path}:1: a lesson has a title: write 'title: ...' between the rules")
     name = re.sub(r"^\d+-", "", path.stem)
@@ -156,6 +157,13 @@ def _front_matter(lines: list[str], path: Path) -> tuple[dict[str, str], int]:
     if end is None:
         raise InputError(f"{path}:1: the front matter has no end: close it with a line '{RULE}'")
     return setup.entries(lines[1:end], KEYS, path, first=2), end + 1
+
+
+def _unquoted(value: str) -> str:
+    """Without the quotes that YAML wants around a value with a colon in it."""
+    inner = value[1:-1]
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return inner if quoted and value[0] not in inner else value
 
 
 def _blocks(lines: list[str], start: int, path: Path) -> Iterator[Block]:

@@ -139,6 +139,7 @@ class Teaching(QObject):
     @Slot(object)
     def arrange(self, setup: Setup) -> None:
         """Set the window up: workspace, run, step and panes."""
+        self._store.begunAnew.emit(TOPIC)
         before = self._now(setup)
         try:
             self._arrange(setup)
@@ -248,6 +249,7 @@ class Teaching(QObject):
         self.dock.way_back.setEnabled(False)
         if before is None:
             return
+        self._store.begunAnew.emit(TOPIC)
         self._go_back_to_workspaces(before)
         store = self._store
         problem = store.restore(before.choices)

@@ -53,6 +53,12 @@ def test_a_mark_of_byte_order_before_the_front_matter_is_no_part_of_it(tmp_path)
     assert lesson.read(path).title == "A half-way house"
 
 
+def test_a_title_between_quotes_is_read_without_them():
+    quoted = GOOD.replace("title: A half-way house", "title: \"Part 1: 'half'\"")
+    assert parsed(quoted.replace("What lies", "'What' lies")).title == "Part 1: 'half'"
+    assert parsed(quoted.replace("What lies", "'What' lies")).summary == "'What' lies between"
+
+
 def test_stated_numbers_know_their_setup_their_line_and_their_last_digit():
     read = parsed(GOOD)
     stated = list(read.stated())
