@@ -232,6 +232,14 @@ def test_where_the_lessons_stand_is_remembered_once(session, teaching, monkeypat
     assert not any("lessonsPlaced" in more for more in saved)
 
 
+def test_a_setup_of_what_is_chosen_already_runs_where_nothing_has_run(wait, session, teaching):
+    race = session.window.central.workspace("race")
+    race._choose("fake", "fake")
+    assert not race.racing.runs
+    teaching.arrange(a_setup("workspace: race", "pair: fake, fake"))
+    wait(lambda: race.racing.runs and not race.racing.running)
+
+
 def test_setups_choose_in_workspaces_what_is_theirs_and_give_it_back(wait, session, teaching):
     central = session.window.central
     teaching.arrange(a_setup("workspace: race", "pair: fake, fake", "label: 2", "prompt: an owl"))
@@ -267,6 +275,8 @@ def test_a_choice_that_a_workspace_refuses_is_told_with_its_line(
     teaching.arrange(a_setup(f"workspace: {workspace}", *wrong.split("\n")))
     assert told_of in told(session) and "05-own.md:4" in told(session)
     assert session.window.central.name == name and not teaching.dock.way_back.isEnabled()
+    teaching.arrange(a_setup("workspace: anatomy"))
+    assert session.window.notices.isHidden()
 
 
 def test_the_bench_the_recipe_and_the_emoji_are_chosen(session, teaching):

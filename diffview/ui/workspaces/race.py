@@ -140,13 +140,14 @@ class Race(Workspace):
         return arrangement(self.racing)
 
     def prepare(self, wanted: Mapping[str, str]) -> Callable[[], None]:
-        """See the base; both sides run anew where something changes."""
+        """See the base; both sides run anew where something changes, or nothing has run yet."""
         pair, asked = prepared(wanted, self.racing, self.desk.store.shelf.sources)
         return lambda: self._arrange(pair, asked)
 
     def _arrange(self, pair: tuple[str, str] | None, wanted: Wanted) -> None:
         now = tuple(one.choice for one in self.racing.entrants)
-        if (pair or now) == now and wanted == self.racing.wanted:
+        same = (pair or now) == now and wanted == self.racing.wanted
+        if same and self.racing.runs:
             return
         self.racing.wanted = wanted
         self.head.show_wanted(wanted)
