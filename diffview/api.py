@@ -10,7 +10,6 @@ The names live in the package itself (`diffview.open`, ...) and load on first us
 from __future__ import annotations
 
 import inspect
-import operator
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -32,7 +31,7 @@ from diffview.errors import InputError
 from diffview.models import catalog, guides, sampling
 from diffview.models.sampling import Label, Model, Prompt
 from diffview.models.wrapped import wrap
-from diffview.stepping import Inversion, SamplingError, Stepping, fill, guide_of
+from diffview.stepping import Inversion, SamplingError, Stepping, fill, guide_of, whole
 from diffview.stepping import invert as inverted
 
 __all__ = [
@@ -202,7 +201,7 @@ def sample(
     spec = sampling.spec_for(
         ready.card,
         sampler=sampler,
-        steps=None if steps is None else _whole("steps", steps),
+        steps=None if steps is None else whole("steps", steps),
         spacing=spacing,
         guidance=chosen,
         label=_label(label),
@@ -218,7 +217,7 @@ def sample(
             f"model '{ready.card.id}' cannot do without a label: choose one of "
             f"{', '.join(ready.card.classes[:20])}"
         )
-    limit = None if budget is None else _whole("budget", budget)
+    limit = None if budget is None else whole("budget", budget)
     trajectory = sampling.trajectory_for(ready.card, spec, limit)
     if trajectory.stride > 1:
         warnings.warn(
@@ -268,10 +267,10 @@ def invert(
         Run,
         ready,
         picture,
-        refine=_whole("refine", refine),
+        refine=whole("refine", refine),
         progress=progress,
         guide=(card, opened),
-        steps=None if steps is None else _whole("steps", steps),
+        steps=None if steps is None else whole("steps", steps),
         spacing=spacing,
         guidance=chosen,
         label=_label(label),
@@ -366,17 +365,7 @@ def _seeds(seeds: Seeds | None, start: Any) -> tuple[int, ...]:
     if isinstance(seeds, str):
         return parse_seeds(seeds)
     rows = seeds if isinstance(seeds, Iterable) else [seeds]
-    return tuple(_whole("seeds", seed) for seed in rows)
-
-
-def _whole(name: str, value: Any) -> int:
-    """A whole number of any kind, a tensor's and an array's too; 2.0 is none, nor is True."""
-    try:
-        if not isinstance(value, bool):
-            return operator.index(value)
-    except (TypeError, ValueError):
-        pass
-    raise InputError(f"{name} = {value!r} is not a whole number")
+    return tuple(whole("seeds", seed) for seed in rows)
 
 
 def _number_or_more(guidance: Any) -> Any:
@@ -393,8 +382,8 @@ def _label(label: Any) -> Label:
     if label is None or isinstance(label, str):
         return label
     if isinstance(label, Iterable) and not (isinstance(label, Tensor) and label.ndim == 0):
-        return tuple(one if isinstance(one, str) else _whole("label", one) for one in label)
-    return _whole("label", label)
+        return tuple(one if isinstance(one, str) else whole("label", one) for one in label)
+    return whole("label", label)
 
 
 def _named(options: Any) -> Mapping[str, Value] | None:

@@ -8,8 +8,9 @@ found.x_T, found.errors[-1].psnr
 
 from __future__ import annotations
 
+import operator
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
@@ -75,7 +76,8 @@ class Stepping:
         It is equal to the last bit. Raises InputError for a step that was not recorded.
         """
         ready = self._model(model)
-        return self._made(branching.resume(self.trajectory, ready.card, k), ready, progress)
+        step = None if k is None else whole("k", k)
+        return self._made(branching.resume(self.trajectory, ready.card, step), ready, progress)
 
     def branch(
         self,
@@ -87,7 +89,7 @@ class Stepping:
         prompt: Prompt | Unchanged = UNCHANGED,
         negative_prompt: str | Unchanged | None = UNCHANGED,
         sampler: str | None = None,
-        seeds: Sequence[int] | str | None = None,
+        seeds: int | Sequence[int] | str | None = None,
         options: Mapping[str, Value] | None = None,
         x_t: Tensor | ArrayLike | None = None,
         rows: Sequence[int] = (),
@@ -110,7 +112,7 @@ class Stepping:
         made = branching.branch(
             self.trajectory,
             ready.card,
-            k,
+            whole("k", k),
             guidance=chosen,
             label=label,
             prompt=prompt,
@@ -119,7 +121,7 @@ class Stepping:
             seeds=_seeds(seeds),
             options=options,
             x_t=None if x_t is None else as_array(x_t),
-            rows=rows,
+            rows=tuple(whole("rows", row) for row in rows),
             judge=card,
             guidable=ready.null_condition(1) is not None,
         )
@@ -133,7 +135,7 @@ class Stepping:
         n: int,
         *,
         sample: int = 0,
-        seeds: Sequence[int] | str | None = None,
+        seeds: int | Sequence[int] | str | None = None,
         sampler: str | None = None,
         options: Mapping[str, Value] | None = None,
         model: Model | None = None,
@@ -149,9 +151,9 @@ class Stepping:
         made = branching.complete(
             self.trajectory,
             ready.card,
-            k,
-            n,
-            sample=sample,
+            whole("k", k),
+            whole("n", n),
+            sample=whole("sample", sample),
             seeds=_seeds(seeds),
             sampler=sampler,
             options=options,
@@ -236,6 +238,14 @@ class Inversion:
         self.picture = torch.from_numpy(picture)
         self.errors: tuple[StepError, ...] = inverting.errors(
             states, run.trajectory, model.card.value_range
+        )
+
+    def __repr__(self) -> str:
+        count, last = len(self.picture), self.errors[-1]
+        pictures = "1 picture" if count == 1 else f"{count} pictures"
+        return (
+            f"<Inversion of {pictures} by '{self.run.spec.model_id}' in {self.run.spec.n_steps} "
+            f"steps, back within {last.max_abs:.3g} at most>"
         )
 
     @cached_property
@@ -342,7 +352,20 @@ def as_array(values: Any) -> np.ndarray[Any, Any]:
         raise InputError("numbers (B, *D) are needed, one row for each sample") from None
 
 
-def _seeds(seeds: Sequence[int] | str | None) -> tuple[int, ...] | None:
+def _seeds(seeds: int | Sequence[int] | str | None) -> tuple[int, ...] | None:
     if seeds is None:
         return None
-    return parse_seeds(seeds) if isinstance(seeds, str) else tuple(int(seed) for seed in seeds)
+    if isinstance(seeds, str):
+        return parse_seeds(seeds)
+    rows = seeds if isinstance(seeds, Iterable) else [seeds]
+    return tuple(whole("seeds", seed) for seed in rows)
+
+
+def whole(name: str, value: Any) -> int:
+    """A whole number of any kind, a tensor's and an array's too; 2.0 is none, nor is True."""
+    try:
+        if not isinstance(value, bool):
+            return operator.index(value)
+    except (TypeError, ValueError):
+        pass
+    raise InputError(f"{name} = {value!r} is not a whole number")

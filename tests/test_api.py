@@ -351,7 +351,7 @@ def test_an_interval_is_two_numbers_of_any_sequence(conditional, interval):
     [
         ({"interval": (1,)}, "interval = (1,) is not two numbers"),
         ({"interval": 3}, "interval = 3 is not two numbers"),
-        ({"interval": (1, "x")}, "interval = x is not a number"),
+        ({"interval": (1, "x")}, "interval = 1, x: x is not a number"),
         ({"options": {"interval": [1]}}, "interval = [1] has 1 number; it takes 2"),
         ({"options": {"interval": [0, 1]}, "interval": (0, 1)}, "say the same"),
         ({"curve": [(0,)]}, "curve = [(0,)] is no guidance curve"),

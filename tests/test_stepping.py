@@ -58,6 +58,22 @@ def test_a_run_is_resumed_branched_and_completed(run):
     assert len(many.x_t[-1].unique(dim=0)) == 3
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (lambda run: run.branch(2.0, guidance=5.0), "k = 2.0 is not a whole number"),
+        (lambda run: run.branch(1, rows=[0.5]), "rows = 0.5 is not a whole number"),
+        (lambda run: run.branch(1, sampler="ddpm", seeds=[1.7, 2]), "seeds = 1.7 is not a whole"),
+        (lambda run: run.complete(True, 2, sampler="ddpm"), "k = True is not a whole number"),
+        (lambda run: run.complete(1, 2.5, sampler="ddpm"), "n = 2.5 is not a whole number"),
+        (lambda run: run.resume("1"), "k = '1' is not a whole number"),
+    ],
+)
+def test_what_is_no_whole_number_is_refused_by_its_name(run, asked, said):
+    with pytest.raises(InputError, match=said):
+        asked(run)
+
+
 def test_a_loaded_branch_goes_on_with_the_model_it_is_given(run, model, tmp_path):
     branch = run.branch(2, x_t=run.x_t[2] + 1)
     branch.save(tmp_path / "run.dvsession")
@@ -85,7 +101,7 @@ def test_a_run_that_broke_off_is_resumed(model):
     def fails_once(x_t, t, label):
         calls.append(t)
         if len(calls) == 4:
-            raise MemoryError("not now")
+            raise RuntimeError("not now")
         return network(x_t, t, label)
 
     failing = diffview.wrap(fails_once, shape=SHAPE, classes=4, null=4, schedule="cosine")
@@ -121,6 +137,7 @@ def test_a_picture_is_inverted_and_its_noise_starts_another_run(model, tmp_path)
     assert torch.equal(found.x_T, found.x_t[0])
     assert [one.i for one in found.errors] == list(range(21))
     assert found.errors[0].max_abs == 0
+    assert repr(found).startswith("<Inversion of 1 picture by 'wrapped' in 20 steps, back within")
     gap = (found.run.x_t[-1] - found.picture).abs()
     assert found.errors[-1].max_abs == pytest.approx(gap.max().item())
     assert found.errors[-1].mean_abs == pytest.approx(gap.mean().item(), rel=1e-5)

@@ -278,7 +278,12 @@ def stride_within(spec: RunSpec, data_shape: Sequence[int], budget: int, codes: 
     if fitting >= 1:
         return -(-spec.n_steps // fitting)
     need = estimated_nbytes(spec, data_shape, spec.n_steps, codes)
+    samples = "1 sample" if spec.batch == 1 else f"{spec.batch} samples"
     raise InputError(
-        f"{spec.batch} samples of shape {'x'.join(map(str, data_shape))} need {need / 1e6:.0f} MB "
-        f"for two steps alone, the limit is {budget / 1e6:.0f} MB: draw fewer samples"
+        f"{samples} of shape {'x'.join(map(str, data_shape))} need {_megabytes(need)} "
+        f"for two steps alone, the limit is {_megabytes(budget)}: draw fewer samples"
     )
+
+
+def _megabytes(count: float) -> str:
+    return f"{count / 1e6:.0f} MB" if count >= 1e7 else f"{count / 1e6:.2g} MB"

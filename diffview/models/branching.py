@@ -196,7 +196,7 @@ def complete(
     own = run.spec.seeds[sample]
     keys = [(own + j) % (MAX_SEED + 1) for j in range(n)] if seeds is None else list(seeds)
     if len(keys) != n:
-        raise InputError(f"{len(keys)} seeds were given for {n} completions; give one for each")
+        raise InputError(f"{_given_seeds(keys)} for {n} completions; give one for each")
     made = branch(
         run,
         card,
@@ -304,10 +304,12 @@ def _seeds(spec: RunSpec, rows: tuple[int, ...], seeds: Sequence[int] | None) ->
     if seeds is None:
         return own
     if len(seeds) != len(own):
-        raise InputError(
-            f"{len(seeds)} seeds were given for {len(own)} samples; give one for each"
-        )
+        raise InputError(f"{_given_seeds(seeds)} for {len(own)} samples; give one for each")
     return tuple(seeds)
+
+
+def _given_seeds(seeds: Sequence[int]) -> str:
+    return "1 seed was given" if len(seeds) == 1 else f"{len(seeds)} seeds were given"
 
 
 def _labelled(card: ModelCard, judge: ModelCard | None) -> ModelCard:

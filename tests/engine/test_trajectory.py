@@ -79,6 +79,9 @@ def test_a_run_that_cannot_fit_is_refused_with_the_numbers():
     run = spec(batch=100)
     with pytest.raises(InputError, match=r"100 samples of shape 3x512x512 need 1258 MB .* 10 MB"):
         stride_within(run, (3, 512, 512), 10_000_000)
+    # Two steps of x_t and x0_hat of two float32 each, and the two levels' numbers.
+    with pytest.raises(InputError, match=r"1 sample of shape 2 need .*e-05 MB .* 1e-06 MB"):
+        stride_within(spec(batch=1), (2,), 1)
 
 
 def test_the_stride_of_an_endless_run_is_found_at_once():
