@@ -358,7 +358,10 @@ def test_an_interval_is_two_numbers_of_any_sequence(conditional, interval):
         ({"curve": 3}, "curve = 3 is no guidance curve"),
         ({"options": {"eta": None}}, "eta = None is not a number"),
         ({"options": {"eta": [0, 1]}}, "eta = [0, 1] is a list; it takes"),
-        ({"options": {"times": [900, None]}, "spacing": "list"}, "times = None is not a number"),
+        (
+            {"options": {"times": [900, None]}, "spacing": "list"},
+            "times = 900, None: None is not a number",
+        ),
         ({"sampler": ""}, "unknown sampler ''"),
         ({"spacing": ""}, "unknown spacing ''"),
         ({"seeds": ""}, "seeds '' cannot be read"),
