@@ -128,12 +128,16 @@ class Learning(QObject):
         lab, model, source = self._lab, self.model, self._lab.source
         if model is None or source is None or source is not self._of or lab.window is None:
             return
+        if lab.own_level.sigma <= 0:  # the estimate of clean data is the data: there is no error
+            self.comparison = None
+            self.compared.emit()
+            return
         asked = lab.own_question(source, lab.window)
         self._box.put(lambda: _compared(lab, asked, model))
 
     @Slot(object)
     def _on_compared(self, compared: Compared) -> None:
-        if compared.asked.source is self._of:
+        if compared.asked.source is self._of and self._lab.own_level.sigma > 0:
             self.comparison = compared
             self.compared.emit()
 
@@ -190,8 +194,6 @@ def _compared(lab: PlaneLab, asked: Question, model: Any) -> Iterator[Compared]:
     from diffview.frames.plane_field import draw, grid_of
     from diffview.models.exact.plane import guided_field
 
-    if asked.level.sigma <= 0:  # the estimate of clean data is the data: there is no error
-        return
     grid = grid_of(asked.window, CELLS)
     exact = lab.fields.guided(asked, grid)
     learned = guided_field(model, grid, asked.level, asked.label)

@@ -263,6 +263,17 @@ def test_a_run_without_guidance_is_compared_with_gamma_1():
     ]  # fmt: skip
 
 
+def the_clean_end_has_no_error_and_says_so(opened, wait):
+    page = opened.page.learn
+    opened.controller.scrub_to(STEPS)
+    wait(lambda: page.numbers.text("mean") == "–")
+    assert "Without noise" in page.error._message and page.error._ground is None
+    assert page.error._legend == page.learned._legend == ()
+    opened.controller.scrub_to(3)
+    wait(lambda: page.learning.comparison is not None)
+    assert page.error._message == "" and page.numbers.text("mean") != "–"
+
+
 def test_a_network_learns_is_compared_and_can_be_used(opened, wait):
     page, controller = opened.page, opened.controller
     controller.scrub_to(3)
@@ -275,6 +286,7 @@ def test_a_network_learns_is_compared_and_can_be_used(opened, wait):
     assert page.learn.numbers.text("mean") == f"{error.mean:.4f}" and error.mean > 0.01
     assert learning.least.shape == (10,)
     assert learning.particles.at(STEPS).shape == (1000, 2)
+    the_clean_end_has_no_error_and_says_so(opened, wait)
     page.learn.network_card.use.click()
     wait(lambda: controller.card.id == f"{TOY}-learned" and controller.run.complete)
     assert learning.model is None, "it learned another distribution's field"

@@ -34,6 +34,7 @@ WIDTHS = (32, 64, 128, 256)
 PREDICTIONS = (("v", "v"), ("eps", "ε"), ("x0", "x₀"))
 ON = frozenset({"contours", "score"})
 HOME = 1.6
+END = "Without noise the estimate is the state itself: go to an earlier step for its error"
 SURE = 0.5
 """An error of so much in data units is drawn at full strength."""
 _ERRORS = (
@@ -226,7 +227,9 @@ class LearnPage(PlanePage):
     @Slot()
     def _show_comparison(self) -> None:
         compared = self.learning.comparison
+        self._show_end()
         if compared is None:
+            self._show_no_comparison()
             return
         self.learned.show_still(still_of(compared.learned, "none", ON))
         self._show_error(compared)
@@ -237,6 +240,18 @@ class LearnPage(PlanePage):
         unit = compared.learned.arrow_unit
         self.learned.show_legend([f"{at} · longest arrow {unit:g} per unit"])
         self.error.show_legend([f"{at} · 0 to {SURE:g} data units"])
+
+    def _show_end(self) -> None:
+        clean = self.lab.own_level.sigma <= 0 and self.learning.model is not None
+        self.error.show_message(END if clean else "")
+
+    def _show_no_comparison(self) -> None:
+        self.learned.show_still(dict.fromkeys(("contours", "score")))
+        self.error.show_still({"lines": None})
+        self.error.show_ground(None)
+        self.numbers.show_texts(mean="–", most="–")
+        for plane in (self.learned, self.error):
+            plane.show_legend([])
 
     def _show_error(self, compared: Compared) -> None:
         ground = mixed("panel", "window", 0.5)
@@ -263,7 +278,7 @@ class LearnPage(PlanePage):
             f"step {last.step:,} of {last.steps:,} · {last.seconds:.1f} s of training"
         )
         self.learned.show_message("")
-        self.error.show_message("")
+        self._show_end()
         self.numbers.show_texts(
             loss=f"{_recent(learning.steps):.4f}", size=f"{last.model.card.parameters:,}"
         )
@@ -276,11 +291,8 @@ class LearnPage(PlanePage):
                             "Some ten seconds on one processor core")  # fmt: skip
         self.numbers.show_nothing()
         self.learned.show_message("" if busy else "Press Train: a network learns this field")
-        self.learned.show_still(dict.fromkeys(("contours", "score")))
-        self.error.show_still({"lines": None})
-        self.error.show_ground(None)
-        for plane in (self.learned, self.error):
-            plane.show_legend([])
+        self._show_end()
+        self._show_no_comparison()
         self.loss.show_curves([])
         self.by_level.show_curves([])
 
