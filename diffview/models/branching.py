@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from diffview.engine import compat, samplers
 from diffview.engine import origin as origins
-from diffview.engine import samplers
 from diffview.engine import spec as specs
 from diffview.engine.levels import NoiseLevel
 from diffview.engine.options import CLIP_RANGE, RUN_OPTIONS, Value
@@ -390,11 +390,23 @@ def _sampled_by(
     """Sampler and options: another sampler brings its own and keeps those of every run."""
     if sampler is None or sampler == spec.sampler:
         return {"options": tuple({**dict(spec.options), **asked}.items())}
+    _check_kinds(spec, sampler)
     declared = specs.declared_options(sampler)
     shared = {option.name for option in RUN_OPTIONS} & declared.keys()
     kept = {name: value for name, value in spec.options if name in shared}
     own = {n: v for n, v in sampling.card_options(card, sampler).items() if n not in shared}
     return {"sampler": sampler, "options": tuple({**own, **kept, **asked}.items())}
+
+
+def _check_kinds(spec: RunSpec, sampler: str) -> None:
+    """Raise InputError where diffusers' own levels are kept, and the other kind has none."""
+    flows = compat.FLOW
+    if spec.option("compat") != "none" and (spec.sampler in flows) != (sampler in flows):
+        raise InputError(
+            "this run is on the levels of diffusers' own scheduler (compat=diffusers), on which "
+            f"sampler '{sampler}' has no counterpart: make the run anew with compat=none "
+            "(--option compat=none), and branch off that"
+        )
 
 
 def _check(spec: RunSpec, card: ModelCard, k: int, *, other_seeds: bool) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from diffview.engine import divergence, samplers
 from diffview.engine.levels import NoiseLevel
 from diffview.engine.options import Value
-from diffview.engine.schedules import Schedule
+from diffview.engine.schedules import Flow, Schedule
 from diffview.engine.spacings import LIST
 from diffview.engine.spec import RunSpec
 from diffview.engine.trajectory import Trajectory
@@ -23,7 +23,7 @@ from diffview.errors import InputError
 
 FEW = 4
 STEPS = 10
-NOT_TYPED = ("rho", "steps_offset", "shift", "times")
+NOT_TYPED = ("rho", "steps_offset", "shift", "times", "compat")
 """Options of other spacings, which a list of times has no use for."""
 
 
@@ -63,7 +63,9 @@ def first_look(
 
 def _quick(spec: RunSpec, step: int, schedule: Schedule) -> RunSpec | None:
     """`spec` in STEPS steps of its own levels to `step`; None where that shows something else."""
-    if spec.by_token or step <= STEPS or spec.option("compat") != "none" or _adds_noise(spec):
+    # Of flows compat moves the times alone, and those are typed; of others the steps too.
+    typed = spec.option("compat") == "none" or isinstance(schedule, Flow)
+    if spec.by_token or step <= STEPS or not typed or _adds_noise(spec):
         return None
     levels = spec.levels(schedule)
     places = np.rint(np.linspace(0, step, STEPS + 1)).astype(int)

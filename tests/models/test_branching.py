@@ -454,3 +454,18 @@ def test_a_branch_by_a_classifier_stays_in_the_data_s_range_unless_asked(model, 
     by = Guidance("classifier", 3.0, "judge")
     branch = branching.branch(run, card, 2, guidance=by, options=asked)
     assert branch.trajectory.spec.option("clip") == clip
+
+
+def test_off_the_levels_of_diffusers_a_sampler_of_another_kind_is_refused_with_the_way_out():
+    """As of Stable Diffusion 3, whose runs keep them unless asked not to."""
+    flow = wrap(
+        lambda x, t: 0.5 * x, shape=(1, 4, 4), schedule=schedules.flow(3.0), prediction="flow"
+    )
+    told = {"sampler": "flow_euler", "spacing": "linspace", "guidance": None}
+    kept = made(flow, **told, options={"compat": "diffusers"})
+    with pytest.raises(
+        InputError, match=r"'ddim' has no counterpart: make the run anew with comp"
+    ):
+        branching.branch(kept, flow.card, 2, sampler="ddim")
+    assert branching.branch(made(flow, **told), flow.card, 2, sampler="ddim") is not None
+    assert branching.branch(kept, flow.card, 2, sampler="flow_heun") is not None

@@ -1,5 +1,6 @@
 """The first look while a slider moves: at the same level in a tenth of the steps, or in all."""
 
+import dataclasses
 import math
 
 import pytest
@@ -46,6 +47,18 @@ def test_where_fewer_steps_would_show_something_else_all_are_taken(choices):
     look = first_look(run, run, run.spec.n_steps, COSINE)
     assert look.steps == 0 and look.run.spec.n_steps == run.spec.n_steps
     assert look.upto == run.spec.n_steps + 1
+
+
+def test_of_a_flow_on_the_times_of_diffusers_ten_steps_are_enough():
+    """Stable Diffusion 3: its scheduler shifts twice, but that moves the times alone."""
+    flow = schedules.flow(3.0)
+    card = dataclasses.replace(CARD, schedule=flow, prediction="flow")
+    told = {"sampler": "flow_euler", "spacing": "linspace", "options": {"compat": "diffusers"}}
+    spec = sampling.spec_for(card, label=1, steps=50, seeds=range(16), **told)
+    run = Trajectory(spec, card.data_shape, 1, spec.levels(flow))
+    look = first_look(run, run, 30, flow)
+    assert look.steps == STEPS
+    assert look.run.spec.levels(flow)[STEPS] == run.levels[30]
 
 
 def test_a_run_of_another_form_has_no_first_look():
