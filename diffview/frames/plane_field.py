@@ -30,6 +30,9 @@ SPAN = 12.0
 """Energies are told apart up to so many nats above the lowest."""
 DENSITY_SHARES = (0.02, 0.1, 0.25, 0.5, 0.75)
 """Contours of a density, as shares of its highest value."""
+COARSE = 0.6
+"""A peak whose standard deviation is a smaller share of a cell may be twice as high as it is read
+on the raster."""
 STRONG = 0.8
 """So large a share of the arrows is drawn at true length; the others are as long as the bound."""
 
@@ -40,7 +43,8 @@ class Drawn:
 
     density (nx, ny) is 1 / unit^2, energy (nx, ny) nats above its lowest on the grid; both None
     where the model does not know its density. rescaled: the density was made to sum to 1 over
-    what is seen, since p_gamma has a Z of its own. score and estimate are (starts, ends), (B, 2)
+    what is seen, since p_gamma has a Z of its own. coarse: there are peaks that the raster is too
+    wide for, so the highest density is not known. score and estimate are (starts, ends), (B, 2)
     each; arrow_unit is the score of an arrow as long as a gap, per unit. flow (L, P, 2) is None
     where nothing flows.
     """
@@ -50,6 +54,7 @@ class Drawn:
     density: Float64 | None
     energy: Float64 | None
     rescaled: bool
+    coarse: bool
     density_lines: Float64
     energy_lines: Float64
     energy_step: float
@@ -96,6 +101,7 @@ def draw(field: GuidedField, gamma: float) -> Drawn:
         density=density,
         energy=energy,
         rescaled=rescaled,
+        coarse=field.narrowest < COARSE * math.sqrt(field.grid.cell),
         density_lines=empty
         if density is None
         else contours(density, axes, [share * density.max() for share in DENSITY_SHARES]),

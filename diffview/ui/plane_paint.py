@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from diffview.frames.plane_field import Drawn
 
 ENERGY_SPAN = 12.0
+NARROW = "peaks narrower than the raster, zoom in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,8 @@ def legend_of(drawn: Drawn, height: str, on: frozenset[str]) -> list[str]:
     lines = []
     if height == "density" and drawn.density is not None:
         most = float(drawn.density.max())
-        lines.append(f"{at} · {_density_name(drawn)}: 0 to {most:.3g} per unit²")
+        upto = NARROW if drawn.coarse else f"0 to {most:.3g} per unit²"
+        lines.append(f"{at} · {_density_name(drawn)}: {upto}")
     elif height == "energy" and drawn.energy is not None:
         lines.append(f"{at} · −log {_density_name(drawn)}: 0 to {ENERGY_SPAN:g} nats")
         if "contours" in on:

@@ -126,6 +126,20 @@ def test_what_is_drawn_of_a_gaussian_is_its_closed_form(gaussian):
     np.testing.assert_allclose(radii**2 / 0.18 % 2, 0.0, atol=0.1) if len(radii) else None
 
 
+@pytest.mark.parametrize(("std", "coarse"), [(0.1, False), (0.03, False), (0.005, True)])
+def test_a_peak_too_narrow_for_the_raster_is_told_from_one_that_is_read_off(std, coarse):
+    data = mixture([[0.013, 0.011]], std**2)
+    model = MixtureDenoiser(mixture_card(data, "narrow", "Narrow"), data)
+    for half, expected in ((2.0, coarse), (0.3, False)):
+        window = Window((-half, -half), (half, half))
+        drawn = draw(guided_field(model, grid_of(window), CLEAN), 0.0)
+        true = 1 / (2 * np.pi * std**2)
+        assert drawn.coarse == expected
+        assert expected or drawn.density.max() == pytest.approx(true, rel=0.5)
+    level = model.schedule.level(200)
+    assert not draw(guided_field(model, grid_of(WINDOW), level), 0.0).coarse
+
+
 def test_arrows_point_along_the_score_and_none_is_longer_than_a_gap(gaussian):
     field = guided_field(gaussian, grid_of(Window((-1.5, -1.0), (1.5, 1.0))), CLEAN)
     starts, ends = draw(field, 0.0).score

@@ -12,6 +12,7 @@ Where all products are too small for a number the places are computed one by one
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,13 +47,18 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class GuidedField:
-    """Both ends over a grid in two dimensions; `given` is None without a label."""
+    """Both ends over a grid in two dimensions; `given` is None without a label.
+
+    narrowest: the least standard deviation of a component at this level, in data units; infinite
+    where that is not known.
+    """
 
     grid: Grid
     level: NoiseLevel
     schedule: Schedule
     free: Part
     given: Part | None
+    narrowest: float = math.inf
 
     def at(self, gamma: float) -> Part:
         """The guided field; its log p is that of p_gamma but for a constant."""
@@ -104,7 +110,15 @@ def guided_field(
         raise InputError(f"a plane needs samples of shape (2,), not {tuple(model.data_shape)}")
     free = _part(model, grid, level, None)
     given = None if label is None else _part(model, grid, level, label)
-    return GuidedField(grid, level, schedule or model.schedule, free, given)
+    narrowest = (
+        _narrowest(model.mixture, level) if isinstance(model, MixtureDenoiser) else math.inf
+    )
+    return GuidedField(grid, level, schedule or model.schedule, free, given, narrowest)
+
+
+def _narrowest(data: Mixture, level: NoiseLevel) -> float:
+    least = float(np.linalg.eigvalsh(data.covariances).min())
+    return math.sqrt(max(0.0, level.alpha**2 * least + level.sigma**2))
 
 
 def _part(model: Denoiser, grid: Grid, level: NoiseLevel, label: int | None) -> Part:
