@@ -12,6 +12,7 @@ from diffview.engine.trajectory import StepRecord, Trajectory
 from diffview.frames import compose as frames
 from diffview.frames.pixels import Uint8
 from diffview.ui.controller import Controller
+from diffview.ui.decoding import StripAsked
 from diffview.ui.family import branch_steps
 from diffview.ui.state import Look
 
@@ -78,14 +79,16 @@ class RunTimeline(Timeline):
         super().__init__(controller)
         self._controller = controller
         self._started = False
-        self._pictures: list[Any] = []
+        self._pictures: list[Uint8] = []
         self._key: tuple[Any, ...] = ()
+        self._asked: StripAsked | None = None
 
     def start(self) -> None:
         """Follow the controller."""
         c = self._controller
         c.lookChanged.connect(self._on_look)
         c.runGrew.connect(self._on_run_grew)
+        c.decoding.smallDecoded.connect(self._on_small)
         self._started = True
         if c.run is None:
             self.lengthChanged.emit(0, 1)
@@ -102,6 +105,7 @@ class RunTimeline(Timeline):
             c = self._controller
             c.lookChanged.disconnect(self._on_look)
             c.runGrew.disconnect(self._on_run_grew)
+            c.decoding.smallDecoded.disconnect(self._on_small)
             self._started = False
 
     def go_to(self, index: int) -> None:
@@ -163,16 +167,27 @@ class RunTimeline(Timeline):
         lens = self._controller.decoding.quick
         key = (run, look.sample, look.strip, lens)
         if key != self._key:
-            self._pictures, self._key, tell = [], key, True
+            self._pictures, self._key, self._asked, tell = [], key, None, True
         if tell or len(self._pictures) != len(run):
             for index in range(len(self._pictures), len(run)):
                 picture = frames.thumbnail(run[index], look.sample, look.strip, lens)
                 self._pictures.append(picture)
-            by_token = run.spec.by_token
-            ends = ("nothing", "image") if by_token else None
-            shown = (self._pictures, run.expected, look.strip)
-            strip = Strip(*shown, True, run.guided, by_token, ends)
-            self.stripChanged.emit(strip)
+            self._tell_strip(run)
+        if run.complete and self._asked is None:
+            self._asked = StripAsked(run, look.sample, look.strip)
+            self._controller.decoding.ask_strip(self._asked)
+
+    def _tell_strip(self, run: Trajectory) -> None:
+        by_token = run.spec.by_token
+        ends = ("nothing", "image") if by_token else None
+        shown = (self._pictures, run.expected, self._controller.look.strip)
+        self.stripChanged.emit(Strip(*shown, True, run.guided, by_token, ends))
+
+    @Slot(object, int, object)
+    def _on_small(self, asked: StripAsked, place: int, picture: Uint8) -> None:
+        if asked is self._asked:
+            self._pictures[place] = picture
+            self._tell_strip(asked.run)
 
 
 def _where(record: StepRecord) -> str:

@@ -13,12 +13,14 @@ from PySide6.QtWidgets import QLabel
 
 from diffview.engine import session
 from diffview.frames import lens as lenses
+from diffview.frames.compose import thumbnail
 from diffview.models import catalog, palette
 from diffview.ui import jobs, outlook, panes, state
 from diffview.ui.panels.guidance_panel import GuidancePanel
 from diffview.ui.panels.sampling_panel import SamplingPanel
 from diffview.ui.panels.token_panel import CandidateBars, token_numbers
 from diffview.ui.state import Look, Pane
+from diffview.ui.timeline import RunTimeline
 from diffview.ui.views.entropy_plot import EntropyPlot
 from diffview.ui.workers import JobRunner
 
@@ -138,6 +140,25 @@ def test_tokens_are_shown_roughly_at_once_and_decoded_where_the_view_rests(
     store.scrub_to(6)
     store.scrub_to(7)
     assert frames[-1].lens == lenses.DECODED  # kept: scrubbing back is free
+
+
+def test_the_film_strip_of_a_complete_run_is_decoded_too(store, wait, heard, sources):
+    wait(lambda: store.decoding.quick is not None)
+    timeline = RunTimeline(store)
+    told = heard(timeline.stripChanged)
+    timeline.start()
+    lens = sources["text"].decoder()
+    expected = [thumbnail(record, 0, "xt", lens) for record in store.run]
+    rough = [thumbnail(record, 0, "xt", store.decoding.quick) for record in store.run]
+    assert not np.array_equal(rough, expected)
+    wait(lambda: np.array_equal(told[-1].pictures, expected))
+    store.select_sample(1)
+    np.testing.assert_array_equal(
+        told[-1].pictures[-1], thumbnail(store.run[-1], 1, "xt", store.decoding.quick)
+    )
+    other = [thumbnail(record, 1, "xt", lens) for record in store.run]
+    wait(lambda: np.array_equal(told[-1].pictures, other))
+    timeline.stop()
 
 
 def test_pixels_need_no_decoder_after_the_quick_lens(store, sources, wait):
