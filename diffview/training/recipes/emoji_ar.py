@@ -30,7 +30,7 @@ from diffview.training.evaluate import Evaluating
 from diffview.training.everyday import one_round
 from diffview.training.latents import variant_tokens
 from diffview.training.loop import TrainSettings
-from diffview.training.prompts import PROMPTS, judged, shown, token_sheet, written
+from diffview.training.prompts import PROMPTS, TOP_K, judged, shown, token_sheet, written
 from diffview.training.recipes import recipe
 from diffview.training.recipes.emoji_text import TOKENIZER, chosen, stage_of
 
@@ -127,7 +127,7 @@ class EmojiAr:
             source="diffview train emoji-ar",
             licence="MIT",
             data_licence=EMOJI_LICENCE,
-            defaults={"guidance": 2.0, "prompt": "red apple"},
+            defaults={"guidance": 2.0, "prompt": "red apple", "options": {"top_k": TOP_K}},
             latent=True,
             text_tokens=LENGTH,
             vocabulary=self.stage.words,
