@@ -171,10 +171,11 @@ class Lab:
             if self._kept_step >= 0
             else "there is none yet"
         )
+        done = self.trainer.step == self.trainer.settings.steps
+        again = "save it as a model" if done else "it is tried again when you pause"
         return (
             f"No checkpoint of step {self.trainer.step:,} could be written to "
-            f"{self.kept.folder}: {error.strerror or error}; {last}. Free some space: it is tried "
-            "again when you pause"
+            f"{self.kept.folder}: {error.strerror or error}; {last}. Free some space: {again}"
         )
 
     # -- a model of it ------------------------------------------------------------------------

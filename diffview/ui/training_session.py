@@ -238,4 +238,5 @@ def _survey() -> Iterator[Any]:
 
 def _settled(lab: Any) -> Iterator[Any]:
     yield from lab.look_now()
+    yield lab.begun()  # all of it: what was told of the last steps may have been dropped unheard
     yield lab.keep()

@@ -10,11 +10,16 @@ from PySide6.QtWidgets import QMessageBox
 from diffview.errors import DiffviewError, InputError
 from diffview.models import catalog
 from diffview.training import kept as keeping
+from diffview.training import lab as labs
 from diffview.training import recipes, watching
+from diffview.training.events import Begun
+from diffview.training.kept import Order
 from diffview.training.loop import TrainSettings
 from diffview.training.points import PointsRecipe, PointsTask
 from diffview.training.recipes import RecipeInfo
+from diffview.ui import training_session
 from diffview.ui.settings import Settings
+from diffview.ui.workspaces import training
 
 ENDLESS = 10**7
 SETTINGS = TrainSettings(samples=320, batch=16, warmup_steps=5)
@@ -165,6 +170,16 @@ def test_a_pause_shows_every_step_that_was_taken(lab, wait, qtbot):
     wait(lambda: lab.session.phase == "stopped")
 
 
+def test_a_pause_tells_also_of_steps_whose_news_was_dropped(tmp_path):
+    """What is under way between two threads when a job is cancelled is not delivered."""
+    lab = next(labs.start(Order("tiny"), tmp_path / "kept"))
+    for _ in lab.train():
+        if lab.trainer.step == 7:
+            break
+    told = [event for event in training_session._settled(lab) if isinstance(event, Begun)]
+    assert len(told[-1].losses) == told[-1].step == 7
+
+
 def test_pausing_stops_the_steps_and_keeps_a_checkpoint(lab, wait):
     train(lab, wait, samples=ENDLESS)
     lab.head.start.click()
@@ -267,6 +282,14 @@ def test_a_saved_model_is_listed_chosen_and_runs(enter, wait, make_session, sett
     assert catalog.find("two-moons!").path.parent == catalog.models_folder()
     again = make_session(settings=Settings(settings._path))
     wait(lambda: "two-moons!" in [card.id for card in again.controller.cards])
+
+
+@pytest.mark.parametrize(
+    ("typed", "title"),
+    [(" two\u202e moons\n\x00", "two moons"), ("\u202e\t", ""), ("é" * 900, "é" * 80)],
+)
+def test_a_name_is_one_short_line_without_marks_that_turn_it_round(typed, title):
+    assert training._title(typed) == title
 
 
 def test_a_name_that_is_taken_is_refused(enter, wait):
@@ -404,6 +427,7 @@ def test_a_refused_checkpoint_is_told_of_while_it_trains_on(enter, wait, monkeyp
     monkeypatch.setattr("diffview.training.loop.Trainer.save", full)
     train(lab, wait)
     wait(lambda: lab.session.phase == "done")
+    assert "Free some space: save it as a model" in texts(session)
     assert "No checkpoint of step 20" in texts(session) and "there is none yet" in texts(session)
     assert texts(session).count("No checkpoint") == 1
     monkeypatch.undo()

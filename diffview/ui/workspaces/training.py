@@ -31,6 +31,9 @@ from diffview.ui.training_questions import Questions
 from diffview.ui.training_session import CHECKPOINT, TOPIC, TrainingSession
 from diffview.ui.workspaces import Workspace, workspace
 
+MOST_LETTERS = 80
+"""Of a model's name."""
+
 
 @workspace(
     name="training",
@@ -225,7 +228,7 @@ class Training(Workspace):
 
     @Slot(str)
     def _on_named(self, title: str) -> None:
-        folder, title = catalog.models_folder(), title.strip()
+        folder, title = catalog.models_folder(), _title(title)
         if folder is None or not title:
             return
         path = folder / _file_name(title)
@@ -386,6 +389,11 @@ def _proposed(folder: Path, begun: Begun | None) -> str:
     recipe = "model" if begun is None else begun.recipe
     names = (f"My {recipe} {k}" for k in range(1, 10**6))
     return next(name for name in names if not (folder / _file_name(name)).exists())
+
+
+def _title(typed: str) -> str:
+    """What a model can be called: one short line, with no marks that turn text round."""
+    return "".join(letter for letter in typed if letter.isprintable()).strip()[:MOST_LETTERS]
 
 
 def _file_name(title: str) -> str:
