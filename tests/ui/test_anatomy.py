@@ -83,8 +83,10 @@ def test_curves_are_those_of_the_run_and_a_click_in_one_goes_there(session, anat
 
 
 def test_the_loss_of_a_sample_and_of_a_picture_that_is_dropped(session, anatomy, wait, tmp_path):
+    wide = anatomy.curves.measure.width()
     anatomy.curves.measure.click()
     wait(lambda: not anatomy.over_t.measuring and anatomy.over_t.losses is not None)
+    assert anatomy.curves.measure.width() < wide, "its number has the room beside it"
     losses, run = anatomy.over_t.losses, session.controller.run
     x_0, level = run[-1].x_t[0], losses.levels[2]
     eps = np.stack([noise_of(seed) for seed in range(4)])

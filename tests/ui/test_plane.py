@@ -22,6 +22,7 @@ from diffview.models.exact.mixture_denoiser import MixtureDenoiser
 from diffview.models.exact.toys import mixture_card, toys
 from diffview.ui.drawn_points import APART, NOTHING, SHAPES, shape
 from diffview.ui.jobs import ModelSource
+from diffview.ui.panels.plane_cards import tweedie
 from diffview.ui.panels.plane_explore import faint_steps
 from diffview.ui.panels.plane_guidance import Sampled
 from diffview.ui.panels.plane_guidance import words_of as gap_words
@@ -121,6 +122,15 @@ def the_numbers_under_the_mouse_are_the_models_own(opened, wait):
     expected = (free + GAMMA * (given - free)).numpy()
     wait(lambda: f"{expected[0]:.3f}".replace("-", "−") in rows.text("x0_hat"))
     assert explore.plane._moving["probe"].ends[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("score", [-0.8231, 0.0624, -12.34, 250.0])
+def test_tweedies_line_can_be_calculated(score):
+    level = schedules.named("linear").level(300)
+    x0_hat = (0.505 + level.sigma**2 * score) / level.alpha
+    left, right = tweedie(level, 0.505, score, x0_hat).replace("−", "-").split(" = ")
+    assert len(left) + len(right) < 38
+    assert eval(left.replace("·", "*")) == pytest.approx(float(right), rel=5e-3, abs=2e-3)
 
 
 def a_lesson_chooses_layers_and_gives_them_back(page):

@@ -158,7 +158,9 @@ class CurvesPage(QWidget):
             return
         self._told = losses, measuring, ready
         self._losses, self._measuring = losses, measuring
-        self.measure.setText("stop" if measuring else "measure")
+        # Short, once a number stands beside it.
+        self.measure.setText("stop" if measuring else "measure" if losses is None else "again")
+        self.measure.adjustSize()
         self.measure.setEnabled(measuring or bool(ready))
         if losses is None:
             self.loss.show_series(np.zeros(0), ())

@@ -168,13 +168,18 @@ class PlaceCard(Card):
             x0_hat=_pair(place.x0_hat),
             log_p="–" if place.log_p is None else f"{_signed(place.log_p)} nats",
         )
-        sigma2 = place.level.sigma**2
-        terms = [
-            f"({_signed(x)} + {number(sigma2)} × {_signed(s)}) / {number(place.level.alpha)} = "
-            f"{_signed(z)}"
-            for x, s, z in zip(place.x_t, place.score, place.x0_hat, strict=True)
-        ]
+        parts = zip(place.x_t, place.score, place.x0_hat, strict=True)
+        terms = [tweedie(place.level, *map(float, part)) for part in parts]
         self.check.setText("\n".join(terms))
+
+
+def tweedie(level: NoiseLevel, x_t: float, score: float, x0_hat: float) -> str:
+    """The formula with its numbers, in a line that the card is wide enough for."""
+    sign, size = "−" if score < 0 else "+", _signed(abs(score))
+    return (
+        f"({_signed(x_t)} {sign} {number(level.sigma**2)}·{size})/{number(level.alpha)} = "
+        f"{_signed(x0_hat)}"
+    )
 
 
 def _pair(values: NDArray[np.float64]) -> str:
