@@ -16,6 +16,7 @@ from diffview.errors import DiffviewError
 
 SIGNS = re.compile(
     r"DefaultCPUAllocator: (can't allocate|not enough) memory|out of memory|ALLOC_FAILED"
+    r"|could not create a (primitive(?! desc)|memory object)"  # oneDNN, which counts no bytes
 )
 ASKED = re.compile(
     r"tried to allocate (?P<size>[\d.]+) ?(?P<unit>bytes|[KMGTPE]iB|[KMGTPE]B)"

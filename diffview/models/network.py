@@ -18,7 +18,7 @@ from diffview.engine.levels import NoiseLevel
 from diffview.engine.schedules import Edm, Schedule
 from diffview.errors import DiffviewError, InputError, NonFiniteError
 from diffview.models.card import ModelCard
-from diffview.models.memory import Room, check_decode, gigabytes
+from diffview.models.memory import Room, check_decode
 
 log = logging.getLogger(__name__)
 
@@ -280,32 +280,28 @@ class NetworkDenoiser:
 
         What does not fit into memory is tried again by halves, and from then on by as many.
         """
+        first = rows = min(self.rows_at_once or len(inputs[0]), len(inputs[0]))
         while True:
-            rows = min(self.rows_at_once or len(inputs[0]), len(inputs[0]))
             try:
-                return self._by(rows, inputs)
+                out = self._by(rows, inputs)
+                break
             except Exception as error:
                 if rows <= 1 or not shortage.is_shortage(error):
                     raise
-                self._halve(rows, error)
+                shortage.let_go(error)
+            rows = self.rows_at_once = (rows + 1) // 2
+        if rows < first:
+            log.warning(
+                "%d evaluations at once do not fit into memory: it goes on with %d at a time, "
+                "which gives the same samples and takes longer", first, rows,
+            )  # fmt: skip
+        return out
 
     def _by(self, rows: int, inputs: tuple[Tensor, ...]) -> Tensor:
         if rows >= len(inputs[0]):
             return self._network(*inputs)
         parts = zip(*(torch.split(tensor, rows) for tensor in inputs), strict=True)
         return torch.cat([self._network(*part) for part in parts])
-
-    def _halve(self, rows: int, error: Exception) -> None:
-        """From now on half as many at once, after what the failed call held is let go."""
-        self.rows_at_once = (rows + 1) // 2
-        size = shortage.asked(error)
-        shortage.let_go(error)
-        log.warning(
-            "%d evaluations at once do not fit into memory%s: it goes on with %d at a time, "
-            "which gives the same samples and takes longer",
-            rows, "" if size is None else f" ({gigabytes(size)} more were asked for)",
-            self.rows_at_once,
-        )  # fmt: skip
 
 
 def channels_last(network: nn.Module) -> nn.Module:

@@ -32,8 +32,9 @@ def raised(call):
         (RuntimeError(MPS), 1.5e9),
         (RuntimeError(WINDOWS), 12),
         (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"), None),
+        (RuntimeError("could not create a primitive"), None),
     ],
-    ids=["torch", "numpy", "python", "cuda", "mps", "windows", "cublas"],
+    ids=["torch", "numpy", "python", "cuda", "mps", "windows", "cublas", "onednn"],
 )
 def test_a_want_of_memory_is_known_and_what_was_asked_for_is_told(error, asked):
     assert shortage.is_shortage(error)
@@ -43,7 +44,14 @@ def test_a_want_of_memory_is_known_and_what_was_asked_for_is_told(error, asked):
         raise error
 
 
-@pytest.mark.parametrize("error", [RuntimeError("shapes differ"), ValueError("out of memory")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("shapes differ"),
+        ValueError("out of memory"),
+        RuntimeError("could not create a primitive descriptor for a convolution"),
+    ],
+)
 def test_other_errors_stay_what_they_are(error):
     assert not shortage.is_shortage(error)
     with pytest.raises(type(error), match=str(error)), shortage.explained("decoding"):
