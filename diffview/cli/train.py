@@ -63,7 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--evaluate",
         action="store_true",
-        help="judge the finished model; figures go into its card",
+        help="judge the finished model; figures go into its card. Without --out: judge the model "
+        "of the recipe's name, and say them beside those of its card",
     )
     add("--json", action="store_true", help="one JSON object per line on stdout")
 
@@ -75,17 +76,41 @@ def run(args: argparse.Namespace) -> int:
 
     if args.recipe is None:
         return _list(args.json)
-    info = recipes.find(args.recipe)
-    plan = _plan(args)
     from diffview.training.job import Job, use_threads
 
+    info = recipes.find(args.recipe)
     use_threads(args.threads)
+    if args.out is None and args.evaluate and not args.resume:
+        return _judge(info, args)
+    plan = _plan(args)
     try:
         job = Job(info.make(folder=args.data), plan)
     except InputError as error:
         raise unlabelled.instead(error, info.name, args.data) from None
     again = _again(args)
     return drive(job, again, judge=args.evaluate or info.quick_to_judge, as_json=args.json)
+
+
+def _judge(info: RecipeInfo, args: argparse.Namespace) -> int:
+    """Judge the model called as the recipe is, and hold its figures against its card's."""
+    from diffview.models import catalog
+    from diffview.models.sampling import choose_device
+    from diffview.training.job import SAMPLES, Plan
+
+    entry = catalog.find(info.name)
+    recipe = info.make(folder=args.data)
+    with _interrupts() as stop:
+        teller = _Teller(info.name, Plan(entry.path, entry.path), as_json=args.json)
+        evaluation = recipe.evaluate(entry.path, str(choose_device(args.device)), SAMPLES)
+        figures = _judged(evaluation, teller, stop)
+        if figures is None:
+            return INTERRUPTED
+        stated = entry.card.figures
+        for name, value in figures.items():
+            same = value == stated.get(name)
+            teller.say(f"  {name}: {value}" + ("" if same else f"; its card: {stated.get(name)}"))
+        teller.fact(event="judged", model=str(entry.path), figures=figures, stated=dict(stated))
+    return 0
 
 
 def _list(as_json: bool) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from diffview.errors import InputError
 from diffview.models import hf, memory
@@ -21,6 +23,9 @@ PREDICTIONS = {
 }
 SHOWN_DIGITS = 16
 """Of a file's hash among others; the model's own is told whole."""
+
+TRAINED = "diffview train "
+"""How the source of a model begins that a recipe made."""
 
 Facts = tuple[tuple[str, str], ...]
 
@@ -74,7 +79,26 @@ def of_card(card: ModelCard) -> Facts:
         "sha256": card.weights_sha256,
     }
     notes = (("note", note) for note in card.notes)
-    return (*((name, value) for name, value in told.items() if value), *notes)
+    return (*((name, value) for name, value in told.items() if value), *_figures(card), *notes)
+
+
+def _figures(card: ModelCard) -> Facts:
+    """What was measured of a model that was trained, and how it is measured again."""
+    if not card.figures or not card.source.startswith(TRAINED):
+        return ()
+    told = (("measured", f"{name}: {_figure(value)}") for name, value in card.figures.items())
+    return (("figures", f"measured by {card.source} --evaluate"), *told)
+
+
+def _figure(value: Any) -> str:
+    """A figure, or those of several things; a number alone is a scale of guidance."""
+    if not isinstance(value, Mapping):
+        return str(value)
+    return ", ".join(f"{found} ({_of(name)})" for name, found in value.items())
+
+
+def _of(name: str) -> str:
+    return f"γ = {name}" if name.replace(".", "").isdigit() else name
 
 
 def schedule(card: ModelCard) -> str:

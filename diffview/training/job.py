@@ -26,6 +26,9 @@ from diffview.training.loop import Progress, Trainer, read_settings
 from diffview.training.publish import Trained, add_figures, held_out_loss, publish
 from diffview.training.recipes import Recipe
 
+SAMPLES = 500
+"""So many of each kind are judged."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -157,7 +160,7 @@ class Job:
             publish(self.recipe, self.recipe.shipped(network), trained, self.plan.out)
         return trained
 
-    def evaluate(self, n: int = 500) -> Generator[Evaluating, None, dict[str, Any]]:
+    def evaluate(self, n: int = SAMPLES) -> Generator[Evaluating, None, dict[str, Any]]:
         """Judge the published file as loaded and put the figures into its card."""
         plan = self.plan
         figures = yield from self.recipe.evaluate(plan.out, self.device, n)

@@ -45,6 +45,17 @@ def test_models_as_json_is_one_object_a_line(bundle, capsys):
     assert facts["weights_sha256"] == tensorfile.sha256(bundle.path)
 
 
+def test_a_model_tells_what_was_measured_of_it_and_how(capsys):
+    assert main(["models", "emoji-text"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert any(line.endswith("measured by diffview train emoji-text --evaluate") for line in told)
+    figures = catalog.find("emoji-text").card.figures["found among 5"]
+    assert any(f"{figures['2']} (γ = 2)" in line for line in told)
+    assert any(line.startswith("limits") for line in told)
+    assert main(["models", "emoji-text", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["figures"]["found among 5"] == figures
+
+
 def test_models_says_so_where_none_ship(capsys, monkeypatch):
     monkeypatch.setattr(catalog, "bundled", lambda: ())
     assert main(["models"]) == 0

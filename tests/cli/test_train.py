@@ -1,15 +1,19 @@
 """`diffview train`: its words, and what it says while it works."""
 
 import argparse
+import dataclasses
 import json
 import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from diffview.cli import train
 from diffview.errors import InputError
+from diffview.models import catalog
 from diffview.training import recipes
+from diffview.training.evaluate import Evaluating
 from diffview.training.job import Plan
 from diffview.training.loop import Progress
 
@@ -53,6 +57,32 @@ def test_the_way_to_go_on_repeats_what_was_asked():
     assert train._again(args) == (
         "diffview train fashion --out 'my model' --resume --threads 1 --device cpu --evaluate"
     )
+
+
+class Judge:
+    """A recipe that finds the same figures in any file."""
+
+    def __init__(self, folder=None):
+        self.folder = folder
+
+    def evaluate(self, path, device, n):
+        yield Evaluating(n, n, "pictures")
+        return {"pictures": n, "right": 0.75, "path": path.name}
+
+
+def test_a_model_that_is_there_is_judged_beside_its_card(tiny, monkeypatch, capsys):
+    entry = catalog.entry(Path(tiny), bundled=True)
+    card = dataclasses.replace(entry.card, figures={"pictures": 500, "right": 0.5})
+    monkeypatch.setattr(catalog, "bundled", lambda: (dataclasses.replace(entry, card=card),))
+    info = recipes.RecipeInfo("tiny", "Tiny", "nothing", "no time", False, Judge)
+    monkeypatch.setattr(recipes, "find", lambda name: info)
+    before = Path(tiny).read_bytes()
+    assert train.run(arguments("tiny", "--evaluate", "--json")) == 0
+    out, err = capsys.readouterr()
+    assert "  pictures: 500\n" in err and "right: 0.75; its card: 0.5" in err
+    facts = json.loads(out)
+    assert facts["figures"]["path"] == entry.path.name and facts["stated"]["right"] == 0.5
+    assert Path(tiny).read_bytes() == before
 
 
 @pytest.mark.parametrize(
