@@ -24,7 +24,7 @@ COMMANDS = {
     "gui": "open the window, on FILE if given (this is also what no command does)",
     "models": "list what can be run",
     "fetch": "fetch a model of the Hugging Face hub",
-    "convert": "make a .safetensors of a pickled Stable Diffusion checkpoint",
+    "convert": "make a model of safetensors of a pickled one, a checkpoint or a folder",
     "sample": "run a model and write pictures, animations or the raw trajectory",
     "invert": "find the noise from which a model comes back to a picture",
     "export": "write pictures, animations or the raw trajectory of a saved run",
