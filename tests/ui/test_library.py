@@ -10,12 +10,14 @@ from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QMessageBox
+from safetensors.torch import load_file
 
 from diffview.engine import session as sessions
 from diffview.errors import DiffviewError
 from diffview.models import catalog, hf, recent, sampling
 from diffview.models.hf import hub, single
 from diffview.models.hf.hub import File, Found, Progress
+from diffview.models.reading import Reading
 from diffview.ui.hub_dialog import HubDialog
 from diffview.ui.state import Notice
 
@@ -318,3 +320,32 @@ def test_what_was_told_of_a_model_is_over_when_another_is_chosen(session, wait):
     controller.choose_model(next(i for i in controller.shelf.sources if "moons" in i))
     assert notice(session) == ""
     wait(lambda: done(session))
+
+
+def test_a_folder_of_pickles_is_converted_when_a_person_agrees(
+    session, folder, tmp_path, wait, models
+):
+    old = shutil.copytree(folder, tmp_path / "old")
+    for file in old.glob("*/*.safetensors"):
+        name = "pytorch_model" if file.stem == "model" else file.stem
+        torch.save(load_file(file), file.with_name(f"{name}.bin"))
+        file.unlink()
+    drop(session, old)
+    wait(lambda: session.window.findChild(QMessageBox, "convertQuestion") is not None)
+    question = session.window.findChild(QMessageBox, "convertQuestion")
+    assert question.text() == "old has weights that are Python pickles, which could run code."
+    assert "write them as a folder old to your models" in question.informativeText()
+    question.buttons()[0].click()
+    wait(lambda: session.controller.choices.model_id == "old" and done(session))
+    assert session.controller.source.entry.path == models / "old"
+
+
+def test_how_far_a_large_file_is_read_stands_in_the_status_bar(session):
+    bar = session.window.status
+    bar.show_reading(Reading("the weights of sd/unet", 10**9, 4 * 10**9))
+    assert bar.remaining.text() == "reading the weights of sd/unet: 1.0 GB of 4.0 GB"
+    assert bar.progress.isVisible() and bar.progress.value() == 250
+    bar.show_reading(Reading("sd", 2, 5, "parts"))
+    assert bar.remaining.text() == "reading sd: 2 of 5 parts"
+    bar.show_reading(Reading("sd", 5, 5, "parts"))
+    assert bar.remaining.text() == "" and not bar.progress.isVisible()
