@@ -165,6 +165,9 @@ def find(name: str) -> Entry:
     if name in by_id:
         return by_id[name]
     if name.startswith(sets.PREFIX):
+        pictures = _existing(name.removeprefix(sets.PREFIX)) if name != sets.PREFIX else None
+        if pictures is not None and pictures.is_dir():
+            return _of_folder(pictures)
         known_set, place = sets.parse(name)
         return Entry(sets.set_card(known_set), place or Path(name), bundled=place is None)
     path = _existing(name)

@@ -110,7 +110,9 @@ def point_set(path: Path) -> OpenedPoints:
     """A Gaussian on each of the points in a file. Raises InputError as `points_file.read`."""
     read = points_file.read(path)
     data = read.mixture()
-    words = f"{len(read.places):,} points of {path.name}: {'; '.join(read.done)}."
+    count = len(read.places)
+    words = f"{count:,} {'point' if count == 1 else 'points'} of {path.name}: "
+    words += f"{'; '.join(read.done)}."
     # Two files of one name, and one file that was edited, are two models.
     content = hashlib.sha256(repr((data.sha256, data.classes)).encode()).hexdigest()[:8]
     card = mixture_card(data, f"points-{path.stem}-{content}", path.stem, words)

@@ -115,6 +115,7 @@ def test_a_folder_of_pictures_is_a_model_of_them(tmp_path):
         Image.new("L", (30, 20), 90).save(tmp_path / kind / "one.png")
     found = catalog.find(str(tmp_path))
     assert found.card.id == f"exact:{tmp_path.name}/"
+    assert catalog.find(f"exact:{tmp_path}") == found
     assert (found.card.data_shape, found.card.classes) == ((1, 20, 20), ("cat", "dog"))
     assert "2 pictures of 1x20x20" in found.card.description
     assert "MB of memory" in found.card.description

@@ -2,7 +2,7 @@
 
 exact:NAME          a set of `diffview.datasets`, in its usual place
 exact:NAME:FOLDER   the same, its files lying in FOLDER
-FOLDER              the pictures in a folder, by the rule of `datasets/folder.py`
+FOLDER              the pictures in a folder, by the rule of `datasets/folder.py`; exact:FOLDER too
 """
 
 from __future__ import annotations

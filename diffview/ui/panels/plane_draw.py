@@ -216,7 +216,8 @@ class DrawPage(PlanePage):
         most = f" (the most there can be: {MOST_POINTS:,})" if self.drawn.full else ""
         classes = len(np.unique(self.drawn.labels))
         self.remark.setText(
-            f"{count:,} points of {classes} {'class' if classes == 1 else 'classes'}{most}"
+            f"{count:,} {'point' if count == 1 else 'points'} of {classes} "
+            f"{'class' if classes == 1 else 'classes'}{most}"
             if count
             else "No points yet"
         )
