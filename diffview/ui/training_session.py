@@ -48,6 +48,8 @@ class TrainingSession(QObject):
         self._lab: Any = None  # a training.lab.Lab; only jobs call it
         self._jobs: dict[int, str] = {}
         self.phase: Phase = "idle"
+        self.refused = False
+        """Whether the last checkpoint could not be written."""
         runner.progressed.connect(self._on_progressed)
         runner.finished.connect(self._on_finished)
         runner.stopped.connect(self._on_stopped)
@@ -80,7 +82,7 @@ class TrainingSession(QObject):
 
     def _open(self, make: Callable[[], Iterator[Any]]) -> None:
         if not self.ongoing:
-            self._lab = None
+            self._lab, self.refused = None, False
             self._set_phase("opening")
             self._submit(OPEN, make)
 
@@ -188,8 +190,10 @@ class TrainingSession(QObject):
         elif isinstance(item, Looked):
             self.looked.emit(item.snapshot)
         elif isinstance(item, Kept):
+            self.refused = False
             self.kept.emit(item)
         elif isinstance(item, NotKept):
+            self.refused = True
             self.noticed.emit(Notice(item.text, "warning", topic=CHECKPOINT))
         elif isinstance(item, Published):
             self.published.emit(item.entry)

@@ -360,6 +360,26 @@ def test_a_disk_that_refuses_at_closing_is_told_of_first(enter, wait, monkeypatc
         assert session.window.isVisible() and lab.session.phase == "paused"
 
 
+def test_a_finished_training_that_no_disk_took_is_not_lost_by_closing(enter, wait, monkeypatch):
+    """It is tried once more; where that fails too, a person decides."""
+    session, lab = enter()
+    write = labs.Trainer.save
+
+    def full(trainer, path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(labs.Trainer, "save", full)
+    train(lab, wait)
+    wait(lambda: lab.session.phase == "done" and lab.session.refused)
+    session.window.close()
+    answer(lab, wait, "Back")
+    assert session.window.isVisible()
+    monkeypatch.setattr(labs.Trainer, "save", write)
+    session.window.close()
+    wait(lambda: not session.window.isVisible())
+    assert keeping.kept_trainings()[0].step == 20
+
+
 def test_a_finished_training_does_not_hold_the_window(enter, wait):
     session, lab = enter()
     train(lab, wait)

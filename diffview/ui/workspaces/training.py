@@ -131,9 +131,10 @@ class Training(Workspace):
     def may_close(self) -> bool:
         """Not while a training would be lost: then a person is asked, and it closes by itself."""
         phase = self.session.phase
-        if self._leaving or phase not in ("training", "waiting", "paused"):
+        ended = phase in ("stopped", "done") and self.session.refused
+        if self._leaving or not (ended or phase in ("training", "waiting", "paused")):
             return True
-        if phase == "paused":
+        if ended or phase == "paused":
             self.session.keep()
         else:
             self.questions.before_closing(self._step, self.session.keep, self._leave)
