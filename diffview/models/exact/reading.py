@@ -111,13 +111,14 @@ def _check_label(model: ExactPictures, label: int) -> None:
 def _sum(
     model: ExactPictures, x0_hat: Tensor, told: Posterior, row: int, label: int | None
 ) -> Sum:
-    numbers = told.nearest[row]
     known = model.labels
+    count = len(known) if label is None else int((known == label).sum())
+    numbers = told.nearest[row][:count]  # beyond are pictures that are not summed over
     return Sum(
-        count=len(known) if label is None else int((known == label).sum()),
+        count=count,
         x0_hat=np.asarray(x0_hat[row].cpu().numpy(), np.float32),
         numbers=numbers.cpu().numpy(),
-        weights=told.weights[row].cpu().numpy(),
+        weights=told.weights[row][:count].cpu().numpy(),
         pictures=model.pictures[numbers].cpu().numpy(),
         labels=known[numbers].cpu().numpy(),
         entropy=float(told.entropy[row]),

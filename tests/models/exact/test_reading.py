@@ -63,6 +63,18 @@ def test_the_sums_are_those_of_their_pictures(data, model, x_t, which):
     assert np.array_equal(told.labels, data.labels[told.numbers])
 
 
+def test_a_class_of_few_pictures_lists_no_others(data, x_t):
+    labels = np.where(np.arange(30) < 2, 0, 1).astype(np.int64)
+    few = ExactPictures(
+        ModelCard("t", "T", "pictures", SIZE, "x0", COSINE, ("few", "many")),
+        LabelledPictures(data.pictures, labels),
+    )
+    told = read(few, x_t, LEVEL, 0)
+    assert told.under.count == 2 and set(told.under.numbers) == {0, 1}
+    assert len(told.under.pictures) == len(told.under.labels) == len(told.under.weights) == 2
+    assert told.under.weights.sum() == pytest.approx(1) and len(told.free.numbers) > 2
+
+
 def test_guidance_goes_from_all_pictures_through_the_class_and_beyond(data, model, x_t):
     told = read(model, x_t, LEVEL, 2)
     free, under = (by_hand(data, x_t, k)[0] for k in (np.ones(30, bool), data.labels == 2))
