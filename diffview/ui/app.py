@@ -23,7 +23,7 @@ import diffview
 from diffview import places
 from diffview.engine import spec as specs
 from diffview.errors import InputError
-from diffview.ui import jobs, state
+from diffview.ui import jobs, state, theme
 from diffview.ui.commands import PREFERENCES
 from diffview.ui.controller import Controller
 from diffview.ui.dialogs import LEAST_MB, MOST_MB
@@ -68,8 +68,10 @@ class Session:
         self.controller = Controller(
             sources, self.sampling, budget=_budget(settings), decoder=self._runner("decoding")
         )
+        dress = settings.get("theme", PREFERENCES["theme"])
+        theme.use(dress)
         self.window = MainWindow(self.controller, self.filing, settings, self._runner)
-        self.window.use_theme(settings.get("theme", PREFERENCES["theme"]))
+        self.window.use_theme(dress)
         self.window.closed.connect(self.close)
         self._log_notices = LogNotices(self.window)
         self._log_notices.noticed.connect(self.window.tell)

@@ -137,6 +137,16 @@ def apply(app: QApplication, theme: Theme) -> None:
     app.setStyleSheet(sheet)
 
 
+def use(name: str) -> None:
+    """Dress the application as "light", "dark", or as the desktop asks for ("system").
+
+    Before its windows are built, or they keep the font they were built with.
+    """
+    app = QApplication.instance()
+    if isinstance(app, QApplication):
+        apply(app, THEMES.get(name) or system_theme(app))
+
+
 def font(app: QApplication) -> QFont:
     """The desktop's own font, not smaller than POINT_SIZE, with figures of one width."""
     chosen = QFont(app.font())

@@ -10,7 +10,6 @@ from typing import cast
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
-    QApplication,
     QDialog,
     QHBoxLayout,
     QLabel,
@@ -313,9 +312,7 @@ class MainWindow(QMainWindow):
 
     def use_theme(self, name: str) -> None:
         """Dress the application: "light", "dark", or "system"."""
-        app = QApplication.instance()
-        if isinstance(app, QApplication):
-            theme.apply(app, theme.THEMES.get(name) or theme.system_theme(app))
+        theme.use(name)
         self.central.show_theme()
         self.run_cards.show_theme()
         self.teaching.dock.show_theme()

@@ -11,7 +11,8 @@ import threading
 import numpy as np
 import pytest
 from PySide6.QtCore import QObject, QTimer, Signal
-from PySide6.QtWidgets import QApplication
+from PySide6.QtGui import QFont
+from PySide6.QtWidgets import QApplication, QComboBox
 
 import diffview
 from diffview.engine.trajectory import Trajectory
@@ -46,6 +47,18 @@ def run_script(script, tmp_path, **environment):
     # The offscreen platform says this of every window.
     errors = ran.stderr.replace("This plugin does not support propagateSizeHints()\n", "")
     return ran.returncode, ran.stdout.strip(), errors
+
+
+def test_a_window_is_built_in_the_font_it_is_shown_in(qapp, make_session):
+    sheet, font = qapp.styleSheet(), qapp.font()
+    qapp.setStyleSheet("")
+    small = QFont(font)
+    small.setPointSizeF(7)
+    qapp.setFont(small)
+    fields = make_session().window.findChildren(QComboBox)
+    assert {field.font().pointSizeF() for field in fields} == {qapp.font().pointSizeF()}
+    qapp.setStyleSheet(sheet)
+    qapp.setFont(font)
 
 
 FIRST_SECONDS = """
