@@ -190,6 +190,8 @@ def guidance_is_weighed_against_its_own_density(opened, wait):
     opened.controller.scrub_to(0)
     wait(lambda: gaps.gap is not None and gaps.gap[2] == 0)
     assert gaps.gap[0].distance.tv == pytest.approx(gaps.gap[0].distance.tv_floor, rel=0.3)
+    drawn = page.guidance.plot._curves
+    assert not any(curve.faint for curve in drawn), "what chance makes is in the plot, not below"
     opened.controller.scrub_to(STEPS)
     wait(lambda: gaps.gap[2] == STEPS)
     apart = gaps.gap[0].distance

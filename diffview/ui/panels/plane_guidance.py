@@ -140,7 +140,7 @@ class GuidancePage(PlanePage):
                  "are too many particles, blue where too few", "gapDifferenceView")  # fmt: skip
         self.plot = CurvePlot("step")
         describe(self.plot, "Distance over the run", "Total variation between particles and p_γ "
-                 "at every step, in percent; faint: what chance makes. Click: go there",
+                 "at every step, in percent; grey: what chance makes. Click: go there",
                  "gapPlot")  # fmt: skip
         self.gap_card, self.particles_card = GapCard(), ParticlesCard()
         self.cards = (self.gap_card, self.level_card, self.particles_card)
@@ -163,7 +163,7 @@ class GuidancePage(PlanePage):
         title = QLabel("How far apart over the run")
         title.setProperty("role", "heading")
         remark = FittingLabel()
-        remark.setText("total variation, %   ·   faint: by chance alone")
+        remark.setText("total variation, %   ·   grey: by chance alone")
         remark.setProperty("role", "muted")
         remark.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         head = QHBoxLayout()
@@ -250,7 +250,7 @@ class GuidancePage(PlanePage):
         tv, floor = (
             100 * np.array([getattr(d, name) for d in apart]) for name in ("tv", "tv_floor")
         )
-        self.plot.show_curves([Curve(steps, floor, "text", faint=True), Curve(steps, tv, "gamma")])
+        self.plot.show_curves([Curve(steps, floor, "muted"), Curve(steps, tv, "gamma")])
 
 
 def _window(grid: Grid) -> Window:

@@ -126,7 +126,7 @@ class PlaneView(FocusedView):
         self.update()
 
     def show_legend(self, lines: Sequence[str]) -> None:
-        """Words in the lower right corner: what colours and lengths mean, with units."""
+        """Words in the upper right corner: what colours and lengths mean, with units."""
         if tuple(lines) != self._legend:
             self._legend = tuple(lines)
             self.setAccessibleDescription(". ".join(lines))
