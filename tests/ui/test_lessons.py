@@ -298,7 +298,7 @@ def test_the_bench_the_recipe_and_the_emoji_are_chosen(session, teaching):
         training.prepare({"recipe": "nothing"})
     codebook = central.workspace("codebook")
     opened = []
-    codebook.coding.open_emoji = opened.append
+    codebook.coding.open_emoji = lambda place, exchanged: opened.append(place)
     codebook.prepare({"emoji": "green heart"})()
     codebook._on_named(("red apple", "green heart"))
     assert opened == [1]
