@@ -153,7 +153,7 @@ class EntrantCard(Card):
         }  # fmt: skip
         self._fields = {field: _titled(text, field) for field, text in titles.items()}
         self.fields = QWidget()
-        grid = QGridLayout(self.fields)
+        self._grid = grid = QGridLayout(self.fields)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(6)
         places = (0, 0, 1, 2), (1, 0, 1, 1), (0, 0, 1, 1), (0, 1, 1, 1), (1, 1, 1, 1)
@@ -190,6 +190,8 @@ class EntrantCard(Card):
         written = self.temperature, self.top_k
         for field, titled in self._fields.items():
             titled.setVisible(field is self.gamma or (field in written) == choices.by_token)
+        # Beside the steps, or where they would be.
+        self._grid.addWidget(self._fields[self.gamma], 1, 0 if choices.by_token else 1)
         self.gamma.setEnabled(card.guidable and choices.condition is not None)
         with silent(self.gamma):
             self.gamma.setValue(choices.guidance_scale)
