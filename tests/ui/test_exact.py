@@ -180,3 +180,21 @@ def test_a_set_without_classes_changes_no_choice_for_those_that_have_some(
     exact.head.set.setCurrentIndex(exact.head.set.findData("heart"))
     wait(lambda: exact.answer is not None and exact.answer.reading.under is not None)
     assert exact.head.sums.currentData() == "guided" and exact.class_card.remark.isHidden()
+
+
+def test_of_a_run_without_a_class_all_pictures_are_summed_over_until_one_is_chosen(
+    session, exact, by_heart, wait
+):
+    controller = session.controller
+    controller.choose_condition(None)
+    wait(lambda: controller.run.spec.condition is None and not controller.activity.busy)
+    controller.scrub_to(3)
+    wait(lambda: exact.answer is not None and len(exact.comparing.answers) == 6)
+    assert exact.head.sums.currentData() == "all"
+    record = controller.run[3]
+    told = read(by_heart, record.x_t[0], record.level)
+    np.testing.assert_allclose(shown(exact)["exact"], told.free.x0_hat, atol=1e-5)
+    exact.head.sums.setCurrentIndex(exact.head.sums.findData("guided"))
+    assert exact.head.sums.currentData() == "guided" and exact.head.label.isEnabled()
+    wait(lambda: exact.answer is not None and exact.answer.reading.under is not None)
+    assert exact.posterior_card.numbers.text("count") == str(exact.answer.reading.under.count)

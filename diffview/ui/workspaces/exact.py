@@ -181,6 +181,9 @@ class Exact(Workspace):
     @Slot(str)
     def _on_sums(self, kind: str) -> None:
         self.kind = kind
+        if kind != "all" and not self.pair.run_class and self.pair.label is None:
+            self.pair.label = 0
+            self._ask()
         self._show_head()
         self._show()
 
@@ -220,8 +223,9 @@ class Exact(Workspace):
 
     @property
     def sums(self) -> str:
-        """What is summed over: as chosen, and all pictures where there are no classes."""
-        return self.kind if self.pair.classes else "all"
+        """What is summed over: as chosen, and all pictures where nothing names a class."""
+        named = self.pair.label is not None or self.pair.run_class
+        return self.kind if self.pair.classes and named else "all"
 
     @property
     def _scale(self) -> float:
