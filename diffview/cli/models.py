@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from diffview.cli.report import Report
@@ -28,7 +29,8 @@ def run(args: argparse.Namespace) -> int:
     if args.model is not None:
         with Report():  # gigabytes may be read for their hashes
             entry = catalog.find(args.model)
-        return _one(entry, as_json=args.json)
+            unusual = facts_of.checked(entry)
+        return _one(entry, unusual, as_json=args.json)
     with Report():
         entries = (*catalog.bundled(), *catalog.own(), *catalog.recent())
     if args.json:
@@ -41,9 +43,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _one(entry: Entry, *, as_json: bool) -> int:
-    """One model alone is held against its weights too, which takes too long for a list."""
-    unusual = facts_of.checked(entry)
+def _one(entry: Entry, unusual: Sequence[str], *, as_json: bool) -> int:
+    """One model alone was held against its weights too, which takes too long for a list."""
     if as_json:
         known = facts(entry)
         print(json.dumps(known | {"notes": [*known["notes"], *unusual]}))

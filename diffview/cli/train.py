@@ -80,7 +80,8 @@ def run(args: argparse.Namespace) -> int:
 
     info = recipes.find(args.recipe)
     use_threads(args.threads)
-    if args.out is None and args.evaluate and not args.resume:
+    trains = (args.resume, args.overwrite, args.minutes, args.samples, args.checkpoint)
+    if args.out is None and args.evaluate and not any(trains):
         return _judge(info, args)
     plan = _plan(args)
     try:

@@ -165,7 +165,8 @@ def find(name: str) -> Entry:
     if name in by_id:
         return by_id[name]
     if name.startswith(sets.PREFIX):
-        pictures = _existing(name.removeprefix(sets.PREFIX)) if name != sets.PREFIX else None
+        rest = name.removeprefix(sets.PREFIX)
+        pictures = _existing(rest) if rest and sets.set_of(name) is None else None
         if pictures is not None and pictures.is_dir():
             return _of_folder(pictures)
         known_set, place = sets.parse(name)

@@ -141,11 +141,15 @@ class NetworkDenoiser:
     def _no_picture(self, latents: Tensor, pictures: Tensor) -> str:
         broken = ~pictures.flatten(1).isfinite().all(dim=1)
         name = self.card.decoder.partition(" ")[0] or type(self._decoder).__name__
-        return (
+        told = (
             f"the decoder ({name}) of model '{self.card.id}' gave NaN or infinity for sample "
-            f"{', '.join(map(str, broken.nonzero().flatten().tolist()[:8]))}, though its latents "
-            f"are finite (within ±{float(latents.abs().max()):.3g}): its weights may be damaged, "
-            "so fetch them again"
+            f"{', '.join(map(str, broken.nonzero().flatten().tolist()[:8]))}"
+        )
+        if not bool(latents.isfinite().all()):
+            return f"{told}, whose latents are not finite"
+        return (
+            f"{told}, though its latents are finite (within ±{float(latents.abs().max()):.3g}): "
+            "its weights may be damaged, so fetch them again"
         )
 
     @property
@@ -289,8 +293,9 @@ class NetworkDenoiser:
                 if rows <= 1 or not shortage.is_shortage(error):
                     raise
                 shortage.let_go(error)
-            rows = self.rows_at_once = (rows + 1) // 2
+            rows = (rows + 1) // 2
         if rows < first:
+            self.rows_at_once = rows
             log.warning(
                 "%d evaluations at once do not fit into memory: it goes on with %d at a time, "
                 "which gives the same samples and takes longer", first, rows,

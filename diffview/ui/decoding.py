@@ -26,6 +26,9 @@ from diffview.ui.slices import Slices
 from diffview.ui.state import is_large
 from diffview.ui.workers import JobRunner
 
+LONG = 300
+"""The film strip of a run of more records is not decoded: few of them have a place on it."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StripAsked:
@@ -56,7 +59,6 @@ class Decoding(QObject):
             self._lenses, self._frames = Mailbox(runner, self), Mailbox(runner, self)
             self._strip = Slices(runner, self)
             self._strip.told.connect(self._on_small)
-            self._strip.failed.connect(self.failed)
             self._lenses.told.connect(self._on_lens)
             self._frames.told.connect(self._on_frame)
             self._lenses.failed.connect(self.failed)
@@ -92,11 +94,14 @@ class Decoding(QObject):
     def ask_strip(self, asked: StripAsked) -> None:
         """Draw the film strip of a run with the decoder too, from its end on.
 
-        Not where the quick lens is as good, nor for a large model: its decoder takes seconds
-        for a picture.
+        Not where the quick lens is as good, nor for a large model, whose decoder takes seconds for
+        a picture, nor for a long run. What fails leaves the strip as it is: where the view rests,
+        the same decoder tells why.
         """
         source, quick = self._source, self.quick
         if self._strip is None or source is None or quick is None or is_large(source.card):
+            return
+        if len(asked.run) > LONG:
             return
         if quick.name != lenses.DECODED:
             self._strip.start(lambda: decoded_strip(source, asked))

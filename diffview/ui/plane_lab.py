@@ -142,13 +142,6 @@ class Fields:
         )
 
 
-def _scaled(window: Window, to: NoiseLevel, of: NoiseLevel) -> Window:
-    """Where the x_t of a window lie at another level of the same noise."""
-    by = to.alpha / of.alpha
-    low, high = ((x * by, y * by) for x, y in (window.low, window.high))
-    return Window(low, high)
-
-
 class PlaneLab(QObject):
     """Follows the controller while its workspace is in front; `answer` and `place` hold facts."""
 
@@ -246,18 +239,16 @@ class PlaneLab(QObject):
         return Question(source, self.level, self.label, self.gamma, window, schedule)
 
     @property
+    def foreign(self) -> bool:
+        """Whether the run goes by another schedule than the model's own."""
+        return self.spec is not None and self.spec.option(SCHEDULE.name) != OWN
+
+    @property
     def own_level(self) -> NoiseLevel:
         """The level of this noise in the model's own schedule."""
-        level, spec = self.level, self.spec
-        if spec is None or self.source is None or spec.option(SCHEDULE.name) == OWN:
-            return level
-        return self.source.card.schedule.at_ratio(level.ratio)
-
-    def own_question(self, source: ModelSource, window: Window) -> Question:
-        """The same at this noise in the model's own schedule, which a network has learned."""
-        asked, level = self.question(source, window), self.own_level
-        where = _scaled(window, level, asked.level) if asked.level.alpha > 0 else window
-        return replace(asked, level=level, schedule=source.card.schedule, window=where)
+        if self.source is None or not self.foreign:
+            return self.level
+        return self.source.card.schedule.at_ratio(self.level.ratio)
 
     @property
     def label(self) -> int | None:

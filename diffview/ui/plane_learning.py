@@ -11,8 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal, Slot
 
-from diffview.engine.options import SCHEDULE
-from diffview.engine.schedules import OWN
 from diffview.errors import InputError
 from diffview.ui.jobs import ModelSource
 from diffview.ui.mailbox import Mailbox
@@ -128,16 +126,19 @@ class Learning(QObject):
         lab, model, source = self._lab, self.model, self._lab.source
         if model is None or source is None or source is not self._of or lab.window is None:
             return
-        if lab.own_level.sigma <= 0:  # the estimate of clean data is the data: there is no error
+        # The estimate of clean data is the data: there is no error. And of another schedule than
+        # its own the network has learned nothing.
+        if lab.level.sigma <= 0 or lab.foreign:
             self.comparison = None
             self.compared.emit()
             return
-        asked = lab.own_question(source, lab.window)
+        asked = lab.question(source, lab.window)
         self._box.put(lambda: _compared(lab, asked, model))
 
     @Slot(object)
     def _on_compared(self, compared: Compared) -> None:
-        if compared.asked.source is self._of and self._lab.own_level.sigma > 0:
+        lab = self._lab
+        if compared.asked.source is self._of and lab.level.sigma > 0 and not lab.foreign:
             self.comparison = compared
             self.compared.emit()
 
@@ -151,7 +152,7 @@ class Learning(QObject):
         plain = replace(spec, seeds=(0,), origin=None)
         if spec.guidance.kind not in ("none", "cfg"):
             return
-        if spec.option(SCHEDULE.name) != OWN:  # of which the network has learned nothing
+        if self._lab.foreign:
             self.particles = None
             self.followed.emit()
             return

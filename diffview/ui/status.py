@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
+from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QLabel, QProgressBar, QStatusBar, QWidget
 
 from diffview.engine.trajectory import Trajectory
@@ -53,6 +54,7 @@ class StatusBar(QStatusBar):
         ]
         self.facts.setText("  ·  ".join(part for part in parts if part))
 
+    @Slot(object)
     def show_reading(self, reading: Reading) -> None:
         """How far a file of a model is read; then what is under way besides."""
         if reading.over:

@@ -82,13 +82,13 @@ class RunTimeline(Timeline):
         self._pictures: list[Uint8] = []
         self._key: tuple[Any, ...] = ()
         self._asked: StripAsked | None = None
+        controller.decoding.smallDecoded.connect(self._on_small)
 
     def start(self) -> None:
         """Follow the controller."""
         c = self._controller
         c.lookChanged.connect(self._on_look)
         c.runGrew.connect(self._on_run_grew)
-        c.decoding.smallDecoded.connect(self._on_small)
         self._started = True
         if c.run is None:
             self.lengthChanged.emit(0, 1)
@@ -105,7 +105,6 @@ class RunTimeline(Timeline):
             c = self._controller
             c.lookChanged.disconnect(self._on_look)
             c.runGrew.disconnect(self._on_run_grew)
-            c.decoding.smallDecoded.disconnect(self._on_small)
             self._started = False
 
     def go_to(self, index: int) -> None:
@@ -187,7 +186,8 @@ class RunTimeline(Timeline):
     def _on_small(self, asked: StripAsked, place: int, picture: Uint8) -> None:
         if asked is self._asked:
             self._pictures[place] = picture
-            self._tell_strip(asked.run)
+            if self._started:
+                self._tell_strip(asked.run)
 
 
 def _where(record: StepRecord) -> str:

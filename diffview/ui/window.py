@@ -306,6 +306,7 @@ class MainWindow(QMainWindow):
         """The workspace of that name."""
         return cast(Denoising, self.central.workspace("denoising"))
 
+    @Slot(object)
     def tell(self, notice: Notice) -> None:
         """Show a message."""
         self.notices.show_notice(notice)

@@ -85,6 +85,12 @@ def test_a_model_that_is_there_is_judged_beside_its_card(tiny, monkeypatch, caps
     assert Path(tiny).read_bytes() == before
 
 
+@pytest.mark.parametrize("flag", [("--minutes", "1"), ("--samples", "9"), ("--overwrite",)])
+def test_a_training_whose_file_was_forgotten_is_not_taken_for_a_judgement(flag):
+    with pytest.raises(InputError, match="where shall the model go"):
+        train.run(arguments("fashion", *flag, "--evaluate"))
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(5, "5 s left"), (600, "10 min left"), (7500, "2 h 5 min left")]
 )

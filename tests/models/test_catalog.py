@@ -126,6 +126,14 @@ def test_an_unknown_set_of_pictures_is_refused_with_the_known_ones():
         catalog.find("exact:birds")
 
 
+def test_a_folder_that_is_called_as_a_known_set_does_not_stand_for_it(tmp_path, monkeypatch):
+    (tmp_path / "fashion").mkdir()
+    Image.new("L", (30, 20), 90).save(tmp_path / "fashion" / "one.png")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(catalog, "bundled", lambda: ())
+    assert catalog.find("exact:fashion").card.data_shape == (1, 28, 28)
+
+
 def test_a_set_whose_files_lie_in_no_folder_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"nowhere is no folder, so the pictures of fashion"):
         catalog.find(f"exact:fashion:{tmp_path}/nowhere")

@@ -133,6 +133,7 @@ def test_a_single_sample_that_does_not_fit_is_refused_with_the_numbers(short):
     spec = sampling.spec_for(model.card, sampler="ddim", steps=3, label=1, seeds=range(2))
     with pytest.raises(DiffviewError, match=r"step 0 .*: out of memory: 3,000 MB were asked for"):
         list(sampling.records(model, spec))
+    assert model.rows_at_once is None, "where memory is free again all are asked for again"
 
 
 @pytest.mark.parametrize(

@@ -104,13 +104,6 @@ def test_a_flow_is_shifted_and_goes_by_its_own_samplers(chosen):
     )
 
 
-def test_knobs_of_another_sampler_are_written_as_large_as_those_before(chosen):
-    session = chosen(sampler="ddim")
-    before = [knob(session, name).font().pointSizeF() for name in ("clip", "rho")]
-    session.controller.choose_sampler("ddpm")
-    assert [knob(session, name).font().pointSizeF() for name in ("clip", "rho")] == before
-
-
 def test_what_is_exact_goes_by_any_schedule_and_a_network_by_its_own(make_session, make_model):
     model = make_model()
     session = make_session(model, shown=False)

@@ -159,6 +159,11 @@ def test_the_film_strip_of_a_complete_run_is_decoded_too(store, wait, heard, sou
     other = [thumbnail(record, 1, "xt", lens) for record in store.run]
     wait(lambda: np.array_equal(told[-1].pictures, other))
     timeline.stop()
+    store.select_sample(2)
+    timeline.start()  # asks for the strip of another sample, and is left while it is drawn
+    timeline.stop()
+    last = [thumbnail(record, 2, "xt", lens) for record in store.run]
+    wait(lambda: np.array_equal(timeline._pictures, last))
 
 
 def test_pixels_need_no_decoder_after_the_quick_lens(store, sources, wait):

@@ -32,7 +32,9 @@ def convert(folder: Folder, models: Path) -> Path:
     Raises InputError for what the restricted reader refuses, for what needs no conversion, and
     what is there already; DiffviewError where it cannot be written.
     """
-    target = models / folder.path.absolute().name
+    from safetensors import SafetensorError
+
+    target = models / folder.path.resolve().name
     if target.exists():
         raise InputError(f"{target} is there already: open that, or remove it first")
     if not any(map(weights.pickles, folder.parts.values())):
@@ -44,6 +46,8 @@ def convert(folder: Folder, models: Path) -> Path:
             Path(made, target.name).rename(target)
     except OSError as error:
         raise DiffviewError(f"{target} could not be written: {error.strerror or error}") from None
+    except SafetensorError as error:  # a full disk is an error of safetensors' own
+        raise DiffviewError(f"{target} could not be written: {error}") from None
     return target
 
 

@@ -35,6 +35,10 @@ PREDICTIONS = (("v", "v"), ("eps", "ε"), ("x0", "x₀"))
 ON = frozenset({"contours", "score"})
 HOME = 1.6
 END = "Without noise the estimate is the state itself: go to an earlier step for its error"
+FOREIGN = (
+    "The run goes by another schedule than the one the network has learned: choose the model's "
+    "own (Sampler, More) for its error"
+)
 SURE = 0.5
 """An error of so much in data units is drawn at full strength."""
 _ERRORS = (
@@ -242,8 +246,9 @@ class LearnPage(PlanePage):
         self.error.show_legend([f"{at} · 0 to {SURE:g} data units"])
 
     def _show_end(self) -> None:
-        clean = self.lab.own_level.sigma <= 0 and self.learning.model is not None
-        self.error.show_message(END if clean else "")
+        lab = self.lab
+        words = FOREIGN if lab.foreign else END if lab.level.sigma <= 0 else ""
+        self.error.show_message(words if self.learning.model is not None else "")
 
     def _show_no_comparison(self) -> None:
         self.learned.show_still(dict.fromkeys(("contours", "score")))
@@ -318,7 +323,7 @@ class LearnPage(PlanePage):
         if least is not None:
             curves.insert(0, Curve(times, least, "text", faint=True))
         self.by_level.show_curves(curves)
-        self.by_level.show_cursor(self.lab.level.t)
+        self.by_level.show_cursor(self.lab.own_level.t)
 
     # -- asking -----------------------------------------------------------------------------------
 

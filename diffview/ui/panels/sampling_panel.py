@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QComboBox, QGridLayout, QLabel, QSpinBox, QWidget
 
 from diffview.engine import samplers
@@ -263,17 +262,9 @@ class SamplingPanel(Card):
             if name in ELSEWHERE:
                 continue
             knob = Knob(option, self.optionRequested.emit, stacked=name in places)
-            self._write_as_large(knob)
             self._knobs[name] = knob
             if name in places:
                 self._grid.addWidget(knob, *places[name])
             else:
                 self.fold.body.addWidget(knob)
         self._shown_for = sampler
-
-    def _write_as_large(self, knob: Knob) -> None:
-        """The application's font may have grown since this panel was built; it keeps its own."""
-        font = QFont(self.font())
-        font.setPointSizeF(font.pointSizeF())
-        for widget in (knob, *knob.findChildren(QWidget)):
-            widget.setFont(font)
