@@ -98,7 +98,7 @@ class Files(QObject):
         what, made = found.words()
         question = QMessageBox(self._window)
         question.setObjectName("convertQuestion")
-        question.setWindowTitle("Convert the checkpoint?")
+        question.setWindowTitle("Convert the model?")
         question.setText(f"{found.path.name} {what}, which could run code.")
         question.setInformativeText(
             f"diffview runs none of it: it can read the tensors alone, and write them as {made}."

@@ -286,6 +286,20 @@ def the_clean_end_has_no_error_and_says_so(opened, wait):
     assert page.error._message == "" and page.numbers.text("mean") != "–"
 
 
+def another_schedule_is_none_that_the_network_has_learned(opened, wait):
+    page = opened.page.learn
+    opened.controller.choose_option("schedule", "flow")
+    opened.controller.request_run()
+    wait(lambda: opened.lab.foreign and page.learning.comparison is None)
+    assert "another schedule" in page.error._message and page.numbers.text("mean") == "–"
+    opened.controller.choose_option("schedule", "own")
+    opened.controller.request_run()
+    wait(lambda: not opened.lab.foreign and not opened.lab.following)
+    opened.controller.scrub_to(3)
+    wait(lambda: page.learning.comparison is not None)
+    assert page.error._message == ""
+
+
 def test_a_network_learns_is_compared_and_can_be_used(opened, wait):
     page, controller = opened.page, opened.controller
     controller.scrub_to(3)
@@ -299,6 +313,7 @@ def test_a_network_learns_is_compared_and_can_be_used(opened, wait):
     assert learning.least.shape == (10,)
     assert learning.particles.at(STEPS).shape == (1000, 2)
     the_clean_end_has_no_error_and_says_so(opened, wait)
+    another_schedule_is_none_that_the_network_has_learned(opened, wait)
     page.learn.network_card.use.click()
     wait(lambda: controller.card.id == f"{TOY}-learned" and controller.run.complete)
     assert learning.model is None, "it learned another distribution's field"

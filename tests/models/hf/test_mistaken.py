@@ -7,11 +7,13 @@ import re
 import shutil
 
 import pytest
+import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from diffview.cli import main
-from diffview.errors import InputError
+from diffview.errors import DiffviewError, InputError
 from diffview.models import catalog, hf
 
 UNET = "unet/diffusion_pytorch_model"
@@ -131,6 +133,18 @@ def test_pickles_in_shards_become_shards(pickles, models, pipelines):
     first, second = (load_file(file) for file in sorted(made.glob("unet/*.safetensors")))
     same(first | second, load_file(pipelines("ddpm")[1] / f"{UNET}.safetensors"))
     assert hf.check(made) == ()
+
+
+def test_a_disk_that_is_full_while_a_folder_is_converted_leaves_nothing(
+    pickles, models, monkeypatch
+):
+    def full(*args, **kwargs):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device")
+
+    monkeypatch.setattr(safetensors.torch, "save_file", full)
+    with pytest.raises(DiffviewError, match=r"could not be written: .*No space left on device"):
+        hf.convert(pickles, models)
+    assert list(models.iterdir()) == []
 
 
 class Evil:
