@@ -48,10 +48,13 @@ PROMPTS: Mapping[str, str] = {
 """Prompts that name one thing, and the word that must stand in the name a judge gives it."""
 SCALES = (1.0, 2.0)
 JUDGED_SCALES = (1.0, 2.0, 4.0)
+JUDGED_SCALES_OF_TOKENS = (1.0, 1.5, 2.0)
 TOP = 5
 JUDGE = "emoji-classifier"
 STEPS = 25
-TOP_K = 100
+TEMPERATURE, TOP_K = 0.6, 100
+"""How tokens are drawn: at 1, one unlikely token of 256 leads to what was never seen, and spoils
+all after it."""
 
 
 def prompt_sheet(
@@ -86,7 +89,13 @@ def token_sheet(
 
 
 @torch.no_grad()
-def written(network: TokenTransformer, numbers: Tensor, seed: int, scale: float) -> Tensor:
+def written(
+    network: TokenTransformer,
+    numbers: Tensor,
+    seed: int,
+    scale: float,
+    temperature: float = TEMPERATURE,
+) -> Tensor:
     """Tokens (B, h, w) for words (B, LENGTH), drawn one after the other."""
     side, batch = network.config.grid, len(numbers)
     generator = torch.Generator().manual_seed(seed)
@@ -95,7 +104,7 @@ def written(network: TokenTransformer, numbers: Tensor, seed: int, scale: float)
     found: list[Tensor] = []
     for _ in range(side * side):
         conditional, base = logits.chunk(2)
-        p = probabilities(guided(base, conditional, scale), top_k=TOP_K)
+        p = probabilities(guided(base, conditional, scale), temperature, TOP_K)
         u = torch.rand(batch, generator=generator).to(p.device)
         found.append(drawn_token(p, u))
         if len(found) < side * side:
@@ -143,7 +152,10 @@ def shown(tokenizer: Tokenizer, z_q: Tensor) -> Tensor:
 
 
 def judged(
-    pictures: Callable[[Sequence[str], int, float], Tensor], device: str, seeds: int
+    pictures: Callable[[Sequence[str], int, float], Tensor],
+    device: str,
+    seeds: int,
+    scales: Sequence[float] = JUDGED_SCALES,
 ) -> Generator[Evaluating, None, dict[str, Any]]:
     """Figures of pictures(prompts, seed, guidance scale) of PROMPTS, under `seeds` seeds each.
 
@@ -154,10 +166,10 @@ def judged(
     judge, prompts = families.load(entry, device), list(PROMPTS)
     found: dict[str, float] = {}
     spread: dict[str, float] = {}
-    for row, scale in enumerate(JUDGED_SCALES):
+    for row, scale in enumerate(scales):
         made = []
         for seed in range(seeds):
-            yield Evaluating(row * seeds + seed, len(JUDGED_SCALES) * seeds, f"guidance {scale:g}")
+            yield Evaluating(row * seeds + seed, len(scales) * seeds, f"guidance {scale:g}")
             made.append(pictures(prompts, seed, scale))
         hits = [seen(judge, entry.card.classes, one.to(device)) for one in made]
         variance = float(torch.stack(made).var(dim=0, correction=0).mean())

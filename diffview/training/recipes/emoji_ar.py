@@ -30,11 +30,21 @@ from diffview.training.evaluate import Evaluating
 from diffview.training.everyday import one_round
 from diffview.training.latents import variant_tokens
 from diffview.training.loop import TrainSettings
-from diffview.training.prompts import PROMPTS, TOP_K, judged, shown, token_sheet, written
+from diffview.training.prompts import (
+    JUDGED_SCALES_OF_TOKENS,
+    PROMPTS,
+    TEMPERATURE,
+    TOP_K,
+    judged,
+    shown,
+    token_sheet,
+    written,
+)
 from diffview.training.recipes import recipe
 from diffview.training.recipes.emoji_text import TOKENIZER, chosen, stage_of
 
-SETTINGS = TrainSettings(samples=120_000, batch=16, weight_decay=0.05)
+DRAWN = {"temperature": TEMPERATURE, "top_k": TOP_K}
+SETTINGS = TrainSettings(samples=100_000, batch=16, weight_decay=0.05)
 
 
 @dataclass(frozen=True)
@@ -122,12 +132,13 @@ class EmojiAr:
             "emoji and their names. The words were left out for 12 % of what it saw, so it can be "
             "guided.",
             limits="It knows the words of some 1,200 emoji and no others. It cannot take back "
-            "what it has written: a bad token early spoils what follows. With few pictures to "
-            "learn from it repeats them more than it invents.",
+            "what it has written: at a temperature of 1, or under strong guidance, one unlikely "
+            "token spoils all that follows. With few pictures to learn from it repeats them more "
+            "than it invents.",
             source="diffview train emoji-ar",
             licence="MIT",
             data_licence=EMOJI_LICENCE,
-            defaults={"guidance": 2.0, "prompt": "red apple", "options": {"top_k": TOP_K}},
+            defaults={"guidance": 1.5, "prompt": "red apple", "options": DRAWN},
             latent=True,
             text_tokens=LENGTH,
             vocabulary=self.stage.words,
@@ -150,7 +161,10 @@ class EmojiAr:
     def evaluate(
         self, path: Path, device: str, n: int
     ) -> Generator[Evaluating, None, dict[str, Any]]:
-        """In how many pictures a classifier sees the thing that the prompt names."""
+        """In how many pictures a classifier sees the thing that the prompt names.
+
+        All are drawn at the temperature and the top k that the card recommends.
+        """
         network: TokenTransformer = families.load(catalog.entry(path), device).network
         vocabulary = Vocabulary(self.stage.words, device)
 
@@ -158,4 +172,6 @@ class EmojiAr:
             tokens = written(network, vocabulary(prompts), seed, scale)
             return shown(self.tokenizer, self.tokenizer.codes_at(tokens))
 
-        return (yield from judged(pictures, device, seeds=n // len(PROMPTS)))
+        seeds = n // len(PROMPTS)
+        figures = yield from judged(pictures, device, seeds, JUDGED_SCALES_OF_TOKENS)
+        return {**figures, **DRAWN}
