@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +15,11 @@ PARTIAL = ".partial"
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a `.partial` path to write to; on success it replaces `path`, on any error it goes.
 
-    The old file stays whole until the new one is on the disk.
+    The old file stays whole until the new one is on the disk. Raises OSError for what is there and
+    no file: whoever may would put a file in place of a device.
     """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EEXIST, "it is there and is no file", str(path))
     partial = path.with_name(path.name + PARTIAL)
     try:
         yield partial

@@ -97,3 +97,11 @@ def test_a_partial_left_by_a_killed_process_is_written_over(tmp_path):
 def test_a_missing_folder_is_reported_as_such(tmp_path):
     with pytest.raises(FileNotFoundError), replacing(tmp_path / "no" / "file.bin") as partial:
         partial.write_bytes(b"new")
+
+
+def test_what_is_no_file_is_never_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="is no file"), replacing(pipe):
+        raise AssertionError("nothing is written")
+    assert pipe.is_fifo() and names(tmp_path) == ["pipe"]
