@@ -42,6 +42,7 @@ SHOTS = (
     Shot("plane.png", "dark", "manifold", 1),
     Shot("classifiers.png", "dark", "classifier-guidance", 2),
     Shot("words.png", "dark", "latent"),
+    Shot("race.png", "dark", "side-by-side", 1),
     Shot("lesson.png", "light", "one-step", 0, open=True),
 )
 SHOWN_STEP = 24
