@@ -124,6 +124,7 @@ class LevelPlot(QWidget):
         if self._plot is not None and not self._cursor.isActive():
             self._cursor.start()
 
+    @Slot()
     def show_theme(self, colours: theme.Theme | None = None) -> None:
         """Draw in the colours of the current theme."""
         if self._plot is not None:
@@ -147,7 +148,8 @@ class LevelPlot(QWidget):
 
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.PaletteChange:
-            self.show_theme()
+            # Not now: while Qt goes through all widgets none of the scene's should come or go.
+            QTimer.singleShot(0, self, self.show_theme)
         super().changeEvent(event)
 
     # drawing ------------------------------------------------------------------------------------
