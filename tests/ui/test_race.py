@@ -20,6 +20,7 @@ from diffview.ui import jobs
 from diffview.ui.pair_timeline import PairTimeline, beside
 from diffview.ui.racing import SHOWN_RUN, Settings, Wanted
 from diffview.ui.views.grid_view import GridView
+from diffview.ui.workspaces import race as workspace
 
 
 @pytest.fixture(autouse=True)
@@ -124,13 +125,14 @@ def test_each_side_has_options_of_its_own(race, wait):
     assert race.racing.wanted.prompt == "red apple"
 
 
-def test_what_is_missing_is_said_and_the_other_runs_alone(made, race, wait):
-    run(race, wait, "emoji-ar", "fake")
-    assert "'emoji-ar' is not here" in race.panes[0].view._message
-    assert "diffview train emoji-ar" in race.panes[0].view._message
+def test_what_is_missing_is_said_and_the_other_runs_alone(made, race, wait, monkeypatch):
+    monkeypatch.setattr(workspace, "PAIRS", (("Of the lecture", "untrained", "fake"),))
+    run(race, wait, "untrained", "fake")
+    assert "'untrained' is not here" in race.panes[0].view._message
+    assert "diffview train untrained" in race.panes[0].view._message
     assert race.racing.entrants[1].run.complete
     assert text(made, "raceWords") == "Right is done: it took 100."
-    row = race.panes[0].model.findData("emoji-ar")
+    row = race.panes[0].model.findData("untrained")
     assert not race.panes[0].model.model().item(row).isEnabled()
 
 
