@@ -26,12 +26,12 @@ from diffview import places
 from diffview.engine import samplers, session
 from diffview.engine.guidance import Classifier
 from diffview.engine.options import INTERVAL, Value
-from diffview.engine.spec import Curve, Guidance, declared_options, parse_seeds
+from diffview.engine.spec import Curve, Guidance, declared_options
 from diffview.errors import InputError
 from diffview.models import catalog, guides, sampling
 from diffview.models.sampling import Label, Model, Prompt
 from diffview.models.wrapped import wrap
-from diffview.stepping import Inversion, SamplingError, Stepping, fill, guide_of, whole
+from diffview.stepping import Inversion, SamplingError, Stepping, fill, guide_of, seeds_of, whole
 from diffview.stepping import invert as inverted
 
 __all__ = [
@@ -362,10 +362,7 @@ def _noise(noise: Tensor | ArrayLike) -> Any:
 def _seeds(seeds: Seeds | None, start: Any) -> tuple[int, ...]:
     if seeds is None:
         return tuple(range(len(start))) if start is not None and start.ndim else (0,)
-    if isinstance(seeds, str):
-        return parse_seeds(seeds)
-    rows = seeds if isinstance(seeds, Iterable) else [seeds]
-    return tuple(whole("seeds", seed) for seed in rows)
+    return seeds_of(seeds)
 
 
 def _number_or_more(guidance: Any) -> Any:

@@ -118,7 +118,7 @@ class Stepping:
             prompt=prompt,
             negative_prompt=negative_prompt,
             sampler=sampler,
-            seeds=_seeds(seeds),
+            seeds=None if seeds is None else seeds_of(seeds),
             options=options,
             x_t=None if x_t is None else as_array(x_t),
             rows=tuple(whole("rows", row) for row in rows),
@@ -154,7 +154,7 @@ class Stepping:
             whole("k", k),
             whole("n", n),
             sample=whole("sample", sample),
-            seeds=_seeds(seeds),
+            seeds=None if seeds is None else seeds_of(seeds),
             sampler=sampler,
             options=options,
             guidable=ready.null_condition(1) is not None,
@@ -352,9 +352,8 @@ def as_array(values: Any) -> np.ndarray[Any, Any]:
         raise InputError("numbers (B, *D) are needed, one row for each sample") from None
 
 
-def _seeds(seeds: int | Sequence[int] | str | None) -> tuple[int, ...] | None:
-    if seeds is None:
-        return None
+def seeds_of(seeds: int | Sequence[int] | str) -> tuple[int, ...]:
+    """One seed, some, or words such as "0-3, 8". Raises InputError for what is none."""
     if isinstance(seeds, str):
         return parse_seeds(seeds)
     rows = seeds if isinstance(seeds, Iterable) else [seeds]

@@ -106,6 +106,32 @@ def schedule(text: str) -> tuple[str, str]:
     return "schedule", word(text).strip()
 
 
+def add_steps(group: argparse._ActionsContainer) -> None:
+    """The flags of where a run's steps lie: how many, how they are spaced, on what schedule."""
+    # Here, not above: they bring numpy along, which --version and --help do without.
+    from diffview.engine.options import SCHEDULE
+    from diffview.engine.spacings import SPACINGS
+
+    group.add_argument(
+        "--steps", metavar="N", type=whole, help="1 to the schedule's T (the model's own)"
+    )
+    group.add_argument(
+        "--spacing",
+        metavar="NAME",
+        type=word,
+        help=f"any of {', '.join(SPACINGS)} (the model's own)",
+    )
+    group.add_argument(
+        "--schedule",
+        dest="option",
+        metavar="NAME",
+        type=schedule,
+        action="append",
+        default=[],
+        help=f"of exact models, any of {', '.join(SCHEDULE.choices)} (own)",
+    )
+
+
 def curve(text: str) -> tuple[tuple[float, float], ...]:
     """Knots λ:factor between commas, by rising λ."""
     word(text)

@@ -15,8 +15,7 @@ from typing import Any
 from diffview import atomic, tensorfile
 from diffview.cli import arguments, exporting, guiding
 from diffview.cli.report import Report
-from diffview.engine import inversion, session, spacings
-from diffview.engine.options import SCHEDULE
+from diffview.engine import inversion, session
 from diffview.engine.run import Guide
 from diffview.engine.spec import RunSpec
 from diffview.engine.trajectory import Float32, Trajectory
@@ -53,26 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="on both ways; 1 is the most faithful (1)",
     )
     guiding.add_arguments(parser.add_argument_group("guidance of other kinds"))
-    parser.add_argument(
-        "--steps",
-        metavar="N",
-        type=arguments.whole,
-        help="1 to the schedule's T (the model's own)",
-    )
-    parser.add_argument(
-        "--spacing",
-        metavar="NAME",
-        help=f"any of {', '.join(spacings.SPACINGS)} (the model's own)",
-    )
-    parser.add_argument(
-        "--schedule",
-        dest="option",
-        metavar="NAME",
-        type=arguments.schedule,
-        action="append",
-        default=[],
-        help=f"of exact models, any of {', '.join(SCHEDULE.choices)} (own)",
-    )
+    arguments.add_steps(parser)
     parser.add_argument(
         "--option",
         metavar="NAME=VALUE",

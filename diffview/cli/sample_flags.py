@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from diffview.cli import arguments, branching, exporting, guiding
-from diffview.engine import samplers, spacings
-from diffview.engine.options import RUN_OPTIONS, SCHEDULE
+from diffview.engine import samplers
+from diffview.engine.options import RUN_OPTIONS
 from diffview.engine.spec import declared_options
 from diffview.models import hf, sampling
 
@@ -63,27 +63,7 @@ def _of_the_sampler(group: argparse._ArgumentGroup) -> None:
         help=f"any of {', '.join(samplers.every())}; for models of tokens "
         f"{', '.join(samplers.by_token())} (the model's own)",
     )
-    group.add_argument(
-        "--steps",
-        metavar="N",
-        type=arguments.whole,
-        help="1 to the schedule's T (the model's own)",
-    )
-    group.add_argument(
-        "--spacing",
-        metavar="NAME",
-        type=arguments.word,
-        help=f"any of {', '.join(spacings.SPACINGS)} (the model's own)",
-    )
-    group.add_argument(
-        "--schedule",
-        dest="option",
-        metavar="NAME",
-        type=arguments.schedule,
-        action="append",
-        default=[],
-        help=f"of exact models, any of {', '.join(SCHEDULE.choices)} (own)",
-    )
+    arguments.add_steps(group)
     group.add_argument(
         "--seeds",
         metavar="0-15",
